@@ -1,0 +1,1 @@
+"""From files on disk to batches: records, splits, the decode-once cache, the loader."""

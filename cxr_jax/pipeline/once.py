@@ -1,0 +1,58 @@
+"""Make a directory once: whole or not at all, however many processes want it."""
+
+import errno
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import filelock
+
+from cxr_jax.errors import WorkspaceError
+
+
+def make_directory_once(target: Path, make: Callable[[Path], None]) -> bool:
+    """Have `make` fill `target`, unless that was done before.
+
+    `make` works in a temporary sibling that becomes `target` by one rename, so `target` is complete
+    whenever it exists. A second process waits for the first and then finds the work done; the lock
+    is the operating system's and goes with the process that holds it, so a killed run blocks nobody
+    and what it left half-made is cleared away by the next.
+
+    Args:
+      target: the directory to make; its name says what is in it.
+      make: gets an empty directory and fills it. What it raises is passed on.
+
+    Returns:
+      Whether `make` was called.
+
+    Raises:
+      WorkspaceError: the directory cannot be written, or the disk is full.
+    """
+    if target.is_dir():
+        return False
+    partial = target.with_name(f"{target.name}.partial")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(target.with_name(f"{target.name}.lock")):
+            if target.is_dir():
+                return False
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir()
+            try:
+                make(partial)
+                partial.rename(target)
+            except BaseException:
+                shutil.rmtree(partial, ignore_errors=True)
+                raise
+    except OSError as error:
+        if isinstance(error, WorkspaceError) or error.errno not in _WRITE_ERRORS:
+            raise
+        raise WorkspaceError(
+            f"{target.parent}: cannot write here: {os.strerror(error.errno)}; "
+            "free some space or choose another directory"
+        ) from error
+    return True
+
+
+_WRITE_ERRORS = (errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EDQUOT)

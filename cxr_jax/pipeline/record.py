@@ -1,0 +1,43 @@
+"""One image of a data set, as its files describe it, before anything is decoded."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+
+NO_FINDING = "No Finding"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Box:
+    """A finding's rectangle in pixels of the original image: left, top, width, height."""
+
+    finding: str
+    left: float
+    top: float
+    width: float
+    height: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Record:
+    """One image and what is known of it.
+
+    Attributes:
+      image: the name that outputs show, unique in its data set (e.g. "00000129_000.png").
+      path: the file to decode.
+      patient: whoever shares this never gets into two splits.
+      view: "PA", "AP", "CC", "MLO", …; "" where the data set does not say.
+      labels: finding -> 1 (present), 0 (absent); a finding that is not there, or NaN, is unknown.
+      split: "train", "validation", "test", "train_validation" (to be divided), or None (no list).
+      boxes: marked findings.
+      measurements: numbers that come with the image, such as {"cardiothoracic_ratio": 0.52}.
+    """
+
+    image: str
+    path: Path
+    patient: str
+    view: str = ""
+    labels: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    split: str | None = None
+    boxes: tuple[Box, ...] = ()
+    measurements: Mapping[str, float] = dataclasses.field(default_factory=dict)

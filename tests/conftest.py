@@ -1,0 +1,24 @@
+"""Type and shape annotations are enforced while tests run, and only then."""
+
+import os
+from pathlib import Path
+
+import jax
+import pytest
+from jaxtyping import install_import_hook
+
+jax.config.update("jax_num_cpu_devices", 8)
+
+install_import_hook("cxr_jax", "beartype.beartype")
+
+
+@pytest.fixture(scope="session")
+def nih_sample() -> Path:
+    """The folder of 122 real radiographs; skipped where it is not there, an error where promised."""
+    promised = os.environ.get("CXR_JAX_NIH_SAMPLE")
+    folder = Path(promised or Path(__file__).parents[2] / "shared/data/nih_sample")
+    if not (folder / "Data_Entry_2017.csv").is_file():
+        if promised:
+            pytest.fail(f"CXR_JAX_NIH_SAMPLE={promised} holds no Data_Entry_2017.csv")
+        pytest.skip("the NIH sample is not here; set CXR_JAX_NIH_SAMPLE to its folder")
+    return folder
