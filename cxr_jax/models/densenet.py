@@ -1,0 +1,284 @@
+"""DenseNet-121, 169, 201, 264 and a tiny one: densely connected convolutional networks.
+
+Huang, Liu, van der Maaten, Weinberger: Densely Connected Convolutional Networks, CVPR 2017
+(https://arxiv.org/abs/1608.06993), table 1. Geometry, initialisation, names of the layers and
+running statistics are those of torchvision's `DenseNet`; images are channels-last.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray, UInt32
+
+from cxr_jax.models.layers import BatchNorm, convolution, linear_initialiser
+from cxr_jax.settings import check_choices, setting
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DenseNetConfig:
+    """A member of the DenseNet family; take one of the constructors, or make your own.
+
+    Attributes:
+      block_sizes: dense layers in each dense block.
+      num_classes: logits.
+      in_channels: channels of the images.
+      growth_rate: channels that each dense layer adds.
+      bottleneck: a dense layer's 1x1 convolution makes bottleneck * growth_rate channels.
+      compression: the part of the channels that a transition keeps, in (0, 1].
+      stem_features: channels of the first convolution.
+      dropout: rate after each dense layer, in [0, 1).
+      dtype: "float32" or "bfloat16", of the computation. Parameters, statistics and logits are
+        float32 with either.
+      mean, std: the standardisation (x - mean) / std that the model expects of images in [0, 1];
+        one number, or one a channel.
+    """
+
+    block_sizes: tuple[int, ...]
+    num_classes: int
+    in_channels: int = 1
+    growth_rate: int = setting(32, "channels that each dense layer adds")
+    bottleneck: int = setting(4, "channels between a layer's convolutions, in growth rates")
+    compression: float = setting(0.5, "channels that a transition keeps", unit="fraction")
+    stem_features: int = setting(64, "channels of the first convolution")
+    dropout: float = setting(0.0, "dropout after each dense layer", unit="probability")
+    dtype: str = setting("float32", "precision of compute", choices=("float32", "bfloat16"))
+    mean: float | tuple[float, ...] = 0.5
+    std: float | tuple[float, ...] = 0.25
+
+    def __post_init__(self) -> None:
+        check_choices(self)
+        if not self.block_sizes or min(self.block_sizes) < 1:
+            raise ValueError(f"block_sizes must be positive numbers, got {self.block_sizes}")
+        for name in ("num_classes", "in_channels", "growth_rate", "bottleneck", "stem_features"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not 0 < self.compression <= 1:
+            raise ValueError(f"compression must be in (0, 1], got {self.compression}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must be in [0, 1), got {self.dropout}")
+        for name in ("mean", "std"):
+            value = getattr(self, name)
+            if isinstance(value, tuple) and len(value) != self.in_channels:
+                raise ValueError(
+                    f"{name} must be one number or one for each of {self.in_channels} channels, "
+                    f"got {value}"
+                )
+
+    @classmethod
+    def densenet121(cls, **fields: Any) -> "DenseNetConfig":
+        """DenseNet-121 of table 1."""
+        return cls(block_sizes=(6, 12, 24, 16), **fields)
+
+    @classmethod
+    def densenet169(cls, **fields: Any) -> "DenseNetConfig":
+        """DenseNet-169 of table 1."""
+        return cls(block_sizes=(6, 12, 32, 32), **fields)
+
+    @classmethod
+    def densenet201(cls, **fields: Any) -> "DenseNetConfig":
+        """DenseNet-201 of table 1."""
+        return cls(block_sizes=(6, 12, 48, 32), **fields)
+
+    @classmethod
+    def densenet264(cls, **fields: Any) -> "DenseNetConfig":
+        """DenseNet-264 of table 1."""
+        return cls(block_sizes=(6, 12, 64, 48), **fields)
+
+    @classmethod
+    def tiny(cls, **fields: Any) -> "DenseNetConfig":
+        """Three blocks of two narrow layers: a network for tests and first tries."""
+        return cls(**{"block_sizes": (2, 2, 2), "growth_rate": 8, "stem_features": 16, **fields})
+
+
+VARIANTS = {
+    "densenet121": DenseNetConfig.densenet121,
+    "densenet169": DenseNetConfig.densenet169,
+    "densenet201": DenseNetConfig.densenet201,
+    "densenet264": DenseNetConfig.densenet264,
+    "tiny": DenseNetConfig.tiny,
+}
+
+
+def by_name(name: str, *, num_classes: int, **fields: Any) -> DenseNetConfig:
+    """Make the config of a variant by its name: a key of `VARIANTS`.
+
+    Raises:
+      ValueError: no variant has that name.
+    """
+    if name not in VARIANTS:
+        raise ValueError(f"model must be one of {', '.join(VARIANTS)}, got {name!r}")
+    return VARIANTS[name](num_classes=num_classes, **fields)
+
+
+class DenseLayer(nn.Module):
+    """Norm, ReLU, 1x1 convolution, norm, ReLU, 3x3 convolution: growth_rate new channels."""
+
+    config: DenseNetConfig
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "batch height width channel"], *, train: bool
+    ) -> Float[Array, "batch height width growth"]:
+        growth, dtype = self.config.growth_rate, self.config.dtype
+        x = nn.relu(BatchNorm(name="norm1")(x, train=train))
+        x = convolution(self.config.bottleneck * growth, 1, dtype=dtype, name="conv1")(x)
+        x = nn.relu(BatchNorm(name="norm2")(x, train=train))
+        x = convolution(growth, 3, dtype=dtype, name="conv2")(x)
+        return nn.Dropout(self.config.dropout, deterministic=not train)(x)
+
+
+class DenseBlock(nn.Module):
+    """Dense layers, each of which reads all that came before it in the block."""
+
+    config: DenseNetConfig
+    size: int
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "batch height width channel"], *, train: bool
+    ) -> Float[Array, "batch height width grown"]:
+        for i in range(self.size):
+            new = DenseLayer(self.config, name=f"denselayer{i + 1}")(x, train=train)
+            x = jnp.concatenate([x, new], axis=-1)
+        return x
+
+
+class Transition(nn.Module):
+    """Norm, ReLU, 1x1 convolution and average pooling of 2x2: half the size, fewer channels."""
+
+    config: DenseNetConfig
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "batch height width channel"], *, train: bool
+    ) -> Float[Array, "batch half_height half_width kept"]:
+        kept = int(x.shape[-1] * self.config.compression)
+        x = nn.relu(BatchNorm(name="norm")(x, train=train))
+        # Pooled first: the 1x1 convolution gives the same of a quarter of the pixels.
+        x = nn.avg_pool(x, (2, 2), (2, 2))
+        return convolution(kept, 1, dtype=self.config.dtype, name="conv")(x)
+
+
+class Features(nn.Module):
+    """Everything before the head: the map that follows the last norm and ReLU."""
+
+    config: DenseNetConfig
+
+    @nn.compact
+    def __call__(
+        self, images: Float[Array, "batch height width channel"], *, train: bool
+    ) -> Float[Array, "batch map_height map_width feature"]:
+        config = self.config
+        x = images.astype(config.dtype)
+        x = convolution(config.stem_features, 7, stride=2, dtype=config.dtype, name="conv0")(x)
+        x = nn.relu(BatchNorm(name="norm0")(x, train=train))
+        x = nn.max_pool(x, (3, 3), (2, 2), padding=((1, 1), (1, 1)))
+        for i, size in enumerate(config.block_sizes, start=1):
+            x = DenseBlock(config, size, name=f"denseblock{i}")(x, train=train)
+            if i < len(config.block_sizes):
+                x = Transition(config, name=f"transition{i}")(x, train=train)
+        norm = f"norm{len(config.block_sizes) + 1}"
+        return nn.relu(BatchNorm(name=norm)(x, train=train))
+
+
+class DenseNet(nn.Module):
+    """Features and a linear head over their mean. Use `init` and `apply`."""
+
+    config: DenseNetConfig
+
+    def setup(self) -> None:
+        self.features = Features(self.config)
+        self.classifier = nn.Dense(self.config.num_classes, kernel_init=linear_initialiser)
+
+    def __call__(
+        self, images: Float[Array, "batch height width channel"], *, train: bool
+    ) -> Float[Array, "batch class"]:
+        return self.head(self.features(images, train=train))
+
+    def head(
+        self, features: Float[Array, "batch map_height map_width feature"]
+    ) -> Float[Array, "batch class"]:
+        """Map features to logits, in float32."""
+        return self.classifier(features.astype(jnp.float32).mean((1, 2)))
+
+
+def init(
+    key: PRNGKeyArray | UInt32[Array, "2"],
+    config: DenseNetConfig,
+    image_shape: tuple[int, int, int],
+) -> dict[str, Any]:
+    """Draw the variables of an untrained network.
+
+    Convolutions are Kaiming normal (fan in), the head is uniform within ±1/√fan_in with bias 0,
+    scales are 1 and offsets 0, as torchvision's.
+
+    Args:
+      image_shape: (height, width, channels) of one image.
+
+    Returns:
+      {"params": ..., "batch_stats": ...}, nested by torchvision's names, all float32.
+
+    Raises:
+      ValueError: the image is too small, or has other than config.in_channels channels.
+    """
+    images = jnp.zeros((1, *image_shape), jnp.float32)
+    _check_images(config, images)
+    return jax.jit(DenseNet(config).init, static_argnames="train")(key, images, train=False)
+
+
+def apply(
+    config: DenseNetConfig,
+    variables: Mapping[str, Any],
+    images: Float[Array, "batch height width channel"],
+    *,
+    train: bool,
+    key: PRNGKeyArray | UInt32[Array, "2"] | None = None,
+) -> tuple[Float[Array, "batch class"], dict[str, Any]]:
+    """Compute logits, and the running statistics after them.
+
+    Args:
+      variables: {"params": ..., "batch_stats": ...} as `init` makes them.
+      images: float, standardised: (x - config.mean) / config.std of x in [0, 1].
+      train: normalise with the statistics of this batch, update the running ones with them, and
+        drop out. Otherwise normalise with the running ones.
+      key: for dropout; needed where train is true and config.dropout is not 0.
+
+    Returns:
+      Logits, float32, unnormalised; and "batch_stats", updated in training, else as they came.
+
+    Raises:
+      ValueError: an image too small for the network's halvings, a wrong number of channels, a
+        missing key, or batch statistics of a single value.
+    """
+    _check_images(config, images)
+    if not train:
+        return DenseNet(config).apply(variables, images, train=False), variables["batch_stats"]
+    if config.dropout and key is None:
+        raise ValueError(f"dropout = {config.dropout} needs a key in training, got None")
+    logits, updates = DenseNet(config).apply(
+        variables,
+        images,
+        train=True,
+        mutable=["batch_stats"],
+        rngs={"dropout": key} if config.dropout else {},
+    )
+    return logits, updates["batch_stats"]
+
+
+def _check_images(config: DenseNetConfig, images: Array) -> None:
+    _, height, width, channels = images.shape
+    if channels != config.in_channels:
+        raise ValueError(
+            f"images must have {config.in_channels} channels (config.in_channels), got {channels}"
+        )
+    transitions = len(config.block_sizes) - 1
+    smallest = 4 * (2**transitions - 1) + 1
+    if min(height, width) < smallest:
+        raise ValueError(
+            f"images must be at least {smallest} x {smallest} pixels for {transitions + 2} "
+            f"halvings, got {height} x {width}; enlarge the images"
+        )
