@@ -1,0 +1,184 @@
+"""Matrices against their definition, the resample against SciPy."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.ndimage
+
+from cxr_jax.geometry import affine, warp
+
+SHAPE = (37, 52)
+PARAMETERS = [
+    {},
+    {"rotation": 17.0},
+    {"rotation": -6.0, "shear": 5.7},
+    {"shift": (0.12, -0.23)},
+    {"zoom": (0.8, 1.3)},
+    {"flip": True},
+    {
+        "rotation": 23.0,
+        "shift": (-0.11, 0.07),
+        "shear": -12.0,
+        "zoom": (1.21, 0.87),
+        "flip": True,
+    },
+]
+
+
+def definition(*, shape, rotation=0.0, shift=(0, 0), shear=0.0, zoom=(1, 1), flip=False):
+    """Multiply the five matrices out, in double precision."""
+    height, width = shape
+    theta, s = np.deg2rad(rotation), np.deg2rad(shear)
+    centre = np.array([[1, 0, (height - 1) / 2], [0, 1, (width - 1) / 2], [0, 0, 1]])
+    return (
+        centre
+        @ [[np.cos(theta), -np.sin(theta), 0], [np.sin(theta), np.cos(theta), 0], [0, 0, 1]]
+        @ [[1, 0, shift[0] * height], [0, 1, shift[1] * width], [0, 0, 1]]
+        @ [[1, -np.sin(s), 0], [0, np.cos(s), 0], [0, 0, 1]]
+        @ np.diag([*zoom, 1])
+        @ np.diag([1, -1 if flip else 1, 1])
+        @ np.linalg.inv(centre)
+    )
+
+
+def noise(shape=SHAPE, channels=1):
+    return np.random.default_rng(0).random((*shape, channels), dtype=np.float32)
+
+
+def blocks(shape=SHAPE):
+    """A mask of three values."""
+    row, column = np.indices(shape)
+    return ((row // 5 + column // 7) % 3).astype(np.uint8)[..., None]
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize("parameters", PARAMETERS)
+@pytest.mark.parametrize("shape", [SHAPE, (224, 224)])
+def test_affine_equals_the_product_of_its_matrices(shape, parameters):
+    np.testing.assert_allclose(
+        affine(shape=shape, **parameters), definition(shape=shape, **parameters), atol=1e-4
+    )
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize("fill", ["nearest", "constant", "reflect"])
+@pytest.mark.parametrize("parameters", PARAMETERS)
+def test_bilinear_warp_equals_scipy(parameters, fill):
+    image = noise(channels=2)
+    expected = np.stack(
+        [
+            scipy.ndimage.affine_transform(
+                channel, definition(shape=SHAPE, **parameters), order=1, mode=fill
+            )
+            for channel in np.moveaxis(image, -1, 0)
+        ],
+        axis=-1,
+    )
+    warped = warp(jnp.asarray(image), affine(shape=SHAPE, **parameters), fill=fill)
+    assert warped.dtype == jnp.float32
+    np.testing.assert_allclose(warped, expected, atol=5e-5)
+
+
+@pytest.mark.parametrize("fill", ["nearest", "constant", "reflect"])
+@pytest.mark.parametrize("parameters", PARAMETERS)
+def test_nearest_warp_of_a_mask_equals_scipy(parameters, fill):
+    mask = blocks()
+    expected = scipy.ndimage.affine_transform(
+        mask[..., 0], definition(shape=SHAPE, **parameters), order=0, mode=fill
+    )
+    warped = warp(jnp.asarray(mask), affine(shape=SHAPE, **parameters), order=0, fill=fill)
+    assert warped.dtype == jnp.uint8
+    np.testing.assert_array_equal(warped[..., 0], expected)
+
+
+def test_error_on_noise_of_224_pixels_is_below_a_hundredth_of_a_grey_level():
+    image, parameters = noise((224, 224)), PARAMETERS[-1]
+    expected = scipy.ndimage.affine_transform(
+        image[..., 0], definition(shape=(224, 224), **parameters), order=1, mode="nearest"
+    )
+    warped = warp(jnp.asarray(image), affine(shape=(224, 224), **parameters))
+    assert 255 * np.abs(warped[..., 0] - expected).max() < 0.01
+
+
+@pytest.mark.parametrize("fill", ["nearest", "constant", "reflect"])
+@pytest.mark.parametrize("order", [0, 1])
+def test_the_identity_and_the_flip_are_exact(order, fill):
+    image = jnp.asarray(noise())
+    warped = warp(image, affine(shape=SHAPE), order=order, fill=fill)
+    np.testing.assert_array_equal(warped, image)
+    mirrored = warp(image, affine(shape=SHAPE, flip=True), order=order, fill=fill)
+    np.testing.assert_array_equal(mirrored, image[:, ::-1])
+
+
+def test_the_flip_comes_last():
+    image, parameters = jnp.asarray(noise()), PARAMETERS[-1]
+    plain = warp(image, affine(shape=SHAPE, **{**parameters, "flip": False}))
+    flipped = warp(image, affine(shape=SHAPE, **parameters))
+    np.testing.assert_allclose(flipped, plain[:, ::-1], atol=2e-5)
+
+
+def test_positive_rotation_is_clockwise_and_positive_shift_goes_up_and_left():
+    image = jnp.zeros((21, 21, 1)).at[10, 15].set(1.0)
+    turned = warp(image, affine(shape=(21, 21), rotation=90.0))
+    assert np.unravel_index(jnp.argmax(turned), turned.shape)[:2] == (15, 10)
+    moved = warp(image, affine(shape=(21, 21), shift=(3 / 21, 2 / 21)))
+    assert np.unravel_index(jnp.argmax(moved), moved.shape)[:2] == (7, 13)
+
+
+def test_zoom_below_one_magnifies():
+    image = jnp.zeros((21, 21, 1)).at[8:13, 8:13].set(1.0)
+    assert warp(image, affine(shape=(21, 21), zoom=(0.5, 0.5))).sum() > image.sum()
+
+
+def test_what_lies_far_outside_is_filled():
+    image = jnp.asarray(noise()) + 1.0
+    far = affine(shape=SHAPE, shift=(30.0, -30.0))
+    np.testing.assert_array_equal(warp(image, far), jnp.full_like(image, image[-1, 0, 0]))
+    np.testing.assert_array_equal(warp(image, far, fill="constant"), jnp.zeros_like(image))
+    assert float(warp(image, far, fill="reflect").min()) >= 1.0
+
+
+def test_parameters_may_be_traced_and_vmap_equals_a_loop():
+    images = jnp.asarray(np.stack([noise(), 1 - noise()]))
+    drawn = {
+        "rotation": jnp.array([5.0, -8.0]),
+        "shift": jnp.array([[0.1, 0.0], [-0.05, 0.2]]),
+        "shear": jnp.array([3.0, -2.0]),
+        "zoom": jnp.array([[0.9, 1.1], [1.05, 0.95]]),
+        "flip": jnp.array([True, False]),
+    }
+
+    def move(image, parameters):
+        return warp(image, affine(shape=SHAPE, **parameters))
+
+    together = jax.jit(jax.vmap(move))(images, drawn)
+    for index in range(2):
+        alone = move(images[index], {name: value[index] for name, value in drawn.items()})
+        np.testing.assert_allclose(together[index], alone, atol=5e-5)
+
+
+def test_it_is_differentiable_in_the_angle_and_in_the_image():
+    row, column = np.indices(SHAPE)
+    image = jnp.asarray(np.sin(row / 9) * np.cos(column / 11), jnp.float32)[..., None]
+
+    @jax.jit
+    @jax.value_and_grad
+    def energy(degrees):
+        return jnp.mean(warp(image, affine(shape=SHAPE, rotation=degrees)) ** 2)
+
+    difference = (energy(5.0)[0] - energy(3.0)[0]) / 2
+    np.testing.assert_allclose(energy(4.0)[1], difference, rtol=0.05)
+    mirror = affine(shape=SHAPE, flip=True)
+    gradient = jax.jit(jax.grad(lambda x: warp(x, mirror).sum()))(image)
+    np.testing.assert_array_equal(gradient, jnp.ones_like(image))
+
+
+def test_wrong_arguments_are_refused():
+    image, matrix = jnp.zeros((4, 4, 1)), affine(shape=(4, 4))
+    with pytest.raises(TypeError, match="order=0 for a mask"):
+        warp(jnp.zeros((4, 4, 1), jnp.uint8), matrix)
+    with pytest.raises(ValueError, match="order must be"):
+        warp(image, matrix, order=3)
+    with pytest.raises(ValueError, match="fill must be one of"):
+        warp(image, matrix, fill="wrap")
