@@ -1,0 +1,167 @@
+import concurrent.futures
+import struct
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+
+from cxr_jax.errors import DataError
+from cxr_jax.pipeline import decode as decode_module
+from cxr_jax.pipeline.decode import decode
+
+GREY = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (60, 80), np.uint8), (0, 0), 3)
+COLOUR = np.dstack([GREY, GREY, np.flip(GREY, 0)])
+
+
+def write(folder, image, suffix=".png"):
+    path = folder / f"film{suffix}"
+    path.write_bytes(encoded(image, suffix))
+    return path
+
+
+def encoded(image, suffix=".png"):
+    return cv2.imencode(suffix, image)[1].tobytes()
+
+
+def png(*, width, height, colour_type, depth=8, rows=b""):
+    """A PNG file, made by hand, because OpenCV does not write every kind."""
+    data = b"\x89PNG\r\n\x1a\n"
+    header = struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, 0)
+    for kind, body in ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")):
+        checksum = struct.pack(">I", zlib.crc32(kind + body))
+        data += struct.pack(">I", len(body)) + kind + body + checksum
+    return data
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_lossless_files_come_back_exactly(tmp_path, suffix, dtype):
+    image = GREY.astype(dtype) * (dtype(257) if dtype == np.uint16 else dtype(1))
+    read = decode(write(tmp_path, image, suffix))
+    assert read.dtype == dtype
+    np.testing.assert_array_equal(read, image)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("progressive", [0, 1])
+def test_jpeg_is_read(tmp_path, channels, progressive):
+    path = tmp_path / "film.jpg"
+    image = GREY if channels == 1 else np.dstack([GREY] * 3)
+    cv2.imwrite(str(path), image, [cv2.IMWRITE_JPEG_PROGRESSIVE, progressive])
+    assert np.abs(decode(path).astype(int) - GREY).max() < 10
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_equal_channels_count_as_grey(tmp_path, channels):
+    image = np.dstack([GREY] * channels)
+    image[..., 3:] = 128  # alpha is ignored
+    np.testing.assert_array_equal(decode(write(tmp_path, image)), GREY)
+
+
+def test_grey_with_alpha_is_grey(tmp_path):
+    rows = b"".join(b"\0" + bytes([row, 255]) * 40 for row in range(40))
+    path = tmp_path / "film.png"
+    path.write_bytes(png(width=40, height=40, colour_type=4, rows=rows))
+    np.testing.assert_array_equal(decode(path), np.repeat(np.arange(40)[:, None], 40, axis=1))
+
+
+def test_bytes_behind_the_image_do_not_matter(tmp_path):
+    for suffix in (".png", ".tif"):
+        path = write(tmp_path, GREY, suffix)
+        path.write_bytes(path.read_bytes() + b"appended")
+        np.testing.assert_array_equal(decode(path), GREY)
+
+
+def refused(path, **promise):
+    with pytest.raises(DataError) as error:
+        decode(path, **promise)
+    message = str(error.value)
+    assert message.startswith(f"{path}: ")
+    assert "--on_bad_image=skip" in message
+    assert "\n" not in message
+    return message
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    assert "No such file" in refused(tmp_path / "film.png")
+    assert "directory" in refused(tmp_path)
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif"])
+@pytest.mark.parametrize("kept", [0.02, 0.5, 0.98])
+def test_truncated_files_are_refused_quietly(tmp_path, capfd, suffix, kept):
+    path = tmp_path / f"film{suffix}"
+    data = encoded(GREY, suffix)
+    path.write_bytes(data[: int(kept * len(data))])
+    assert "truncated" in refused(path)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_jpeg_cut_behind_its_thumbnail_is_refused(tmp_path):
+    data = encoded(GREY, ".jpg")
+    exif = b"Exif\0\0" + encoded(GREY[:32, :32], ".jpg")
+    segment = b"\xff\xe1" + struct.pack(">H", 2 + len(exif)) + exif
+    path = tmp_path / "film.jpg"
+    path.write_bytes(data[:2] + segment + data[2:])
+    decode(path)
+    path.write_bytes(data[:2] + segment + data[2:-200])
+    assert "truncated" in refused(path)
+
+
+def test_a_flipped_bit_in_a_png_is_found(tmp_path, capfd):
+    data = bytearray(encoded(GREY))
+    data[len(data) // 2] ^= 1
+    path = tmp_path / "film.png"
+    path.write_bytes(data)
+    assert "a checksum of its PNG chunks is wrong" in refused(path)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "the file is empty (0 bytes)"),
+        (b"\0" * 5000, "not a PNG, JPEG or TIFF image"),
+        (b"<html>404 Not Found</html>", "not a PNG, JPEG or TIFF image"),
+        (b"\xff\xd8\xff\xe0" + b"\0\x04ab" + b"nonsense" * 9, "a JPEG marker is missing"),
+        (encoded(np.zeros((1, 1), np.uint8)), "1 x 1 pixels is too small"),
+        (encoded(np.zeros((31, 500), np.uint8)), "500 x 31 pixels is too small"),
+        (png(width=60000, height=60000, colour_type=0), "60000 x 60000 pixels is more than"),
+        (encoded(COLOUR), "in colour"),
+        (encoded(GREY.astype(np.float32), ".tif"), "pixels are float32"),
+    ],
+)
+def test_what_is_no_radiograph_is_refused(tmp_path, capfd, data, reason):
+    path = tmp_path / "film.png"
+    path.write_bytes(data)
+    assert reason in refused(path)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.smoke
+def test_a_broken_promise_of_bit_depth_is_refused(tmp_path):
+    path = write(tmp_path, GREY.astype(np.uint16) * 257)
+    assert "16 bits a pixel where the data set promises 8; convert it" in refused(path, bit_depth=8)
+    assert decode(path, bit_depth=16).dtype == np.uint16
+    assert decode(write(tmp_path, GREY), bit_depth=8).dtype == np.uint8
+
+
+def test_opencvs_log_level_is_left_as_it_was(tmp_path):
+    logging = cv2.utils.logging
+    before = logging.getLogLevel()
+    path = write(tmp_path, GREY)
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: decode(path), range(200)))
+    assert logging.getLogLevel() == before
+    assert decode_module._silent_users == 0
+
+
+def test_real_files_are_read(nih_sample):
+    paths = sorted((nih_sample / "images").iterdir())
+    for path in paths[:3] + paths[-3:]:
+        image = decode(path, bit_depth=8)
+        assert image.shape == (1024, 1024)
+        np.testing.assert_array_equal(image, cv2.imread(str(path), cv2.IMREAD_GRAYSCALE))
