@@ -41,9 +41,9 @@ class Crop:
             if not 0 <= value < 1:
                 raise ValueError(f"crop {name} must be a fraction in [0, 1), got {value}")
         for one, other in (("left", "right"), ("top", "bottom")):
-            total = getattr(self, one) + getattr(self, other)
-            if total >= 1:
-                raise ValueError(f"crop {one} + {other} must be below 1, got {total}")
+            a, b = getattr(self, one), getattr(self, other)
+            if a + b >= 1:
+                raise ValueError(f"crop fractions {one} + {other} must be < 1, got {a:g} + {b:g}")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,177 @@
+"""From predictions to numbers with intervals."""
+
+import csv
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Array, Float, Key
+
+from cxr_jax import metrics
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Predictions:
+    """What a model says of each image of a split, in the order of the split.
+
+    Attributes:
+      images, patients: names, one an image.
+      labels: 1, 0 or NaN.
+      probabilities: of the finding, in [0, 1].
+      losses: without smoothing or mixing; 0 where the label is unknown.
+    """
+
+    images: tuple[str, ...]
+    patients: tuple[str, ...]
+    labels: Float[np.ndarray, "image"]
+    probabilities: Float[np.ndarray, "image"]
+    losses: Float[np.ndarray, "image"]
+
+    @property
+    def loss(self) -> float:
+        """Mean over the known labels; NaN where there is none."""
+        known = ~np.isnan(self.labels)
+        return float(self.losses[known].mean()) if known.any() else math.nan
+
+    @property
+    def auroc(self) -> float:
+        """NaN where a class is absent."""
+        return metrics.auroc(self.labels, self.probabilities)
+
+    def write_csv(self, path: Path) -> None:
+        """One row an image: image, patient, label, probability."""
+        with path.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(("image", "patient", "label", "probability"))
+            for image, patient, label, probability in zip(
+                self.images, self.patients, self.labels, self.probabilities, strict=True
+            ):
+                shown = "" if math.isnan(label) else f"{label:g}"
+                writer.writerow((image, patient, shown, f"{probability:.9g}"))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A number, its 95 % interval, and why it is missing where it is NaN."""
+
+    value: float
+    low: float
+    high: float
+    reason: str = ""
+
+    def __str__(self) -> str:
+        if math.isnan(self.value):
+            return f"not defined: {self.reason}"
+        return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """How well a split is predicted.
+
+    Attributes:
+      images, patients, positives: counts, of images with a known label.
+      threshold: the operating point: at or above it an image is called positive.
+      estimates: by name: auroc, average_precision, sensitivity, specificity,
+        expected_calibration_error.
+      confusion: true_positives, false_positives, false_negatives, true_negatives.
+      loss: mean cross entropy.
+    """
+
+    images: int
+    patients: int
+    positives: int
+    threshold: float
+    estimates: Mapping[str, Estimate]
+    confusion: Mapping[str, int]
+    loss: float
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON has no NaN, a missing number is null, beside its reason."""
+        return _without_nan(dataclasses.asdict(self))
+
+
+def choose_threshold(validation: Predictions) -> float:
+    """The operating point of largest Youden index; 0.5 where validation lacks a class."""
+    if _missing_class(validation.labels):
+        return 0.5
+    return metrics.operating_point(validation.labels, validation.probabilities)
+
+
+def evaluate(
+    predictions: Predictions, *, threshold: float, key: Key[Array, ""], samples: int = 1000
+) -> Evaluation:
+    """All numbers of a split, with 95 % intervals of a bootstrap over patients.
+
+    Args:
+      threshold: the operating point, chosen on another split.
+      key: of the resampling.
+      samples: resamples behind each interval.
+    """
+    known = ~np.isnan(predictions.labels)
+    labels, probabilities = predictions.labels[known], predictions.probabilities[known]
+    patients = np.asarray(predictions.patients)[known]
+
+    def sensitivity(labels: np.ndarray, scores: np.ndarray) -> float:
+        return metrics.confusion(labels, scores, threshold=threshold).sensitivity
+
+    def specificity(labels: np.ndarray, scores: np.ndarray) -> float:
+        return metrics.confusion(labels, scores, threshold=threshold).specificity
+
+    names: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
+        "auroc": metrics.auroc,
+        "average_precision": metrics.average_precision,
+        "sensitivity": sensitivity,
+        "specificity": specificity,
+        "expected_calibration_error": metrics.expected_calibration_error,
+    }
+    reason = _missing_class(labels)
+    estimates = {}
+    for name, metric in names.items():
+        value = metric(labels, probabilities) if len(labels) else math.nan
+        low, high = (
+            metrics.bootstrap_interval(
+                metric, labels, probabilities, groups=patients, key=key, samples=samples
+            )
+            if not math.isnan(value)
+            else (math.nan, math.nan)
+        )
+        estimates[name] = Estimate(
+            value=value, low=low, high=high, reason=reason if math.isnan(value) else ""
+        )
+    counts = metrics.confusion(labels, probabilities, threshold=threshold)
+    return Evaluation(
+        images=len(labels),
+        patients=len(set(patients)),
+        positives=int(labels.sum()),
+        threshold=threshold,
+        estimates=estimates,
+        confusion={
+            "true_positives": counts.tp,
+            "false_positives": counts.fp,
+            "false_negatives": counts.fn,
+            "true_negatives": counts.tn,
+        },
+        loss=predictions.loss,
+    )
+
+
+def _missing_class(labels: Float[np.ndarray, "image"]) -> str:
+    """Which class is absent, in words; "" where both are there."""
+    positives, negatives = int((labels == 1).sum()), int((labels == 0).sum())
+    if positives and negatives:
+        return ""
+    return f"{positives} positive and {negatives} negative images; both are needed"
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_nan(child) for key, child in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(child) for child in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

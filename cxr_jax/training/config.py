@@ -1,0 +1,187 @@
+"""Everything that decides what a run does, in one frozen value."""
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from cxr_jax.augment import AugmentConfig
+from cxr_jax.datasets import NAMES
+from cxr_jax.models import VARIANTS
+from cxr_jax.optim import OPTIMIZERS, SCHEDULES
+from cxr_jax.preprocess import PreprocessConfig
+from cxr_jax.settings import check_choices, setting
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config:
+    """One training run. Each field with a help text is a flag of the experiments' command line.
+
+    Raises:
+      ValueError: a value is outside its range; the message names field, range and value.
+    """
+
+    # What is asked.
+    experiment: str = setting("classification", "name of the recipe", flag="")
+    finding: str = setting("Cardiomegaly", "the positive class")
+    negatives: str = setting(
+        "no_finding",
+        "whom the positive class is told from",
+        choices=("no_finding", "others"),
+    )
+    views: tuple[str, ...] = setting((), "views to keep, such as PA,AP; all where empty")
+
+    # The data.
+    dataset: str = setting("phantom", "the data set", choices=NAMES)
+    data_dir: str | None = setting(None, "folder of the data set; the phantoms need none")
+    validation_fraction: float = setting(
+        0.15, "held out to choose model and operating point", unit="fraction of patients"
+    )
+    test_fraction: float = setting(
+        0.25, "held out for the report where the data set has no list", unit="fraction of patients"
+    )
+    on_bad_image: str = setting(
+        "fail", "an image that cannot be read ends the run or is left out", choices=("fail", "skip")
+    )
+    phantom_count: int = setting(1000, "how many phantoms are drawn", unit="images")
+    phantom_size: int = setting(192, "side of a drawn film", unit="pixels")
+    preprocess: PreprocessConfig = PreprocessConfig()
+    augment: AugmentConfig = AugmentConfig()
+
+    # The network.
+    model: str = setting("densenet121", "the network", choices=tuple(VARIANTS))
+    dtype: str = setting(
+        "float32",
+        "of the computation; parameters and losses stay float32",
+        choices=("float32", "bfloat16"),
+    )
+    init_from: str | None = setting(None, "folder of a run whose best weights to start from")
+
+    # The training.
+    lr: float = setting(1e-3, "learning rate; the source tries 1/200, 1/1000, 1/2000, 1/10000")
+    optimizer: str = setting("adam", "the optimizer", choices=tuple(OPTIMIZERS))
+    schedule: str = setting(
+        "cosine", "how the learning rate goes after the warm-up", choices=tuple(SCHEDULES)
+    )
+    warmup: float = setting(0.1, "linear rise of the learning rate", unit="fraction of all steps")
+    momentum: float = setting(0.9, "of sgd and rmsprop")
+    weight_decay: float = setting(0.0, "decoupled weight decay of adamw")
+    clip_norm: float = setting(1.0, "gradients are scaled down to this global norm; 0 = never")
+    batch_size: int = setting(16, "over all devices", unit="images")
+    epochs: int = setting(30, "passes over the training images")
+    max_steps: int | None = setting(None, "stop early after so many steps; the schedule stays")
+    label_smoothing: float = setting(0.1, "epsilon; 0 = off")
+    mixup_alpha: float = setting(0.2, "lambda ~ Beta(alpha, alpha); 0 = off")
+    class_weights: tuple[float, ...] | None = setting(
+        None, "of the loss: normal, abnormal; 1,1 = off"
+    )
+    patience: int = setting(
+        0, "stop after so many epochs without a better validation AUROC; 0 = never"
+    )
+    checkpoint_every: int = setting(
+        500, "checkpoints also within an epoch; 0 = only at its end", unit="steps"
+    )
+    seed: int = setting(0, "of initialisation, split, order, augmentation, mixup, bootstrap")
+
+    # The machine: none of these changes a result.
+    workdir: str | None = setting(None, "where the run is kept; runs/<experiment>/<time>")
+    cache_dir: str = setting("~/.cache/cxr_jax", "prepared images, phantoms, compiled programs")
+    resume: bool = setting(False, "continue the run in --workdir, or the newest of the experiment")
+    parallel: str = setting(
+        "jit",
+        "jit: one program over all devices; pmap: statistics per device",
+        choices=("jit", "pmap"),
+    )
+    num_workers: int = setting(0, "loader processes; 0 = threads of this one")
+    bootstrap_samples: int = setting(1000, "resamples behind each 95 % interval")
+
+    def __post_init__(self) -> None:
+        check_choices(self)
+        positive = (
+            "lr",
+            "batch_size",
+            "epochs",
+            "phantom_count",
+            "phantom_size",
+            "bootstrap_samples",
+        )
+        for name in positive:
+            _check(name, getattr(self, name), "> 0", lambda value: value > 0)
+        for name in (
+            "mixup_alpha",
+            "weight_decay",
+            "patience",
+            "checkpoint_every",
+            "num_workers",
+            "clip_norm",
+        ):
+            _check(name, getattr(self, name), ">= 0", lambda value: value >= 0)
+        for name in ("label_smoothing", "momentum", "warmup"):
+            _check(name, getattr(self, name), "in [0, 1)", lambda value: 0 <= value < 1)
+        for name in ("validation_fraction", "test_fraction"):
+            _check(name, getattr(self, name), "in (0, 1)", lambda value: 0 < value < 1)
+        if self.validation_fraction + self.test_fraction >= 1:
+            raise ValueError(
+                "validation_fraction + test_fraction must be < 1, got "
+                f"{self.validation_fraction:g} + {self.test_fraction:g}"
+            )
+        _check("seed", self.seed, "in [0, 2**32)", lambda value: 0 <= value < 2**32)
+        if self.max_steps is not None:
+            _check("max_steps", self.max_steps, "> 0", lambda value: value > 0)
+        if self.mixup_alpha and self.batch_size % 2:
+            raise ValueError(
+                f"batch_size must be even where mixup pairs neighbours, got {self.batch_size}; "
+                "take an even one or mixup_alpha=0"
+            )
+        if self.class_weights is not None and (
+            len(self.class_weights) != 2 or not all(weight > 0 for weight in self.class_weights)
+        ):
+            raise ValueError(
+                "class_weights must be two numbers > 0 (normal, abnormal), "
+                f"got {self.class_weights}"
+            )
+        if self.dataset != "phantom" and self.data_dir is None:
+            raise ValueError(
+                f"dataset {self.dataset} needs data_dir, the folder that holds it: "
+                f"--dataset={self.dataset} --data_dir=FOLDER"
+            )
+
+
+def _check(name: str, value: float, expected: str, holds: Any) -> None:
+    if not (math.isfinite(value) and holds(value)):
+        raise ValueError(f"{name} must be {expected}, got {value}")
+
+
+# Where a run is kept and how fast it goes: free to differ between a checkpoint and its resumption.
+MACHINE_FIELDS = (
+    "workdir", "cache_dir", "data_dir", "resume", "num_workers", "max_steps", "checkpoint_every",
+)  # fmt: skip
+
+
+def to_json(config: Config) -> str:
+    """The config as JSON, one field a line."""
+    return json.dumps(dataclasses.asdict(config), indent=2) + "\n"
+
+
+def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
+    """{"preprocess.crop.left": 0.06, …} of a config or of its JSON: lists as tuples."""
+    if dataclasses.is_dataclass(value):
+        value = dataclasses.asdict(value)  # type: ignore[arg-type]
+    if isinstance(value, dict):
+        return {
+            name: leaf
+            for key, child in value.items()
+            for name, leaf in flatten(child, f"{prefix}.{key}" if prefix else key).items()
+        }
+    return {prefix: tuple(value) if isinstance(value, list) else value}
+
+
+def differences(config: Config, saved: Path) -> list[str]:
+    """What a saved config.json and a config disagree in, such as "lr: 0.001 there, 0.01 here"."""
+    here, there = flatten(config), flatten(json.loads(saved.read_text()))
+    return [
+        f"{name}: {there.get(name, 'absent')} there, {here.get(name, 'absent')} here"
+        for name in sorted({*here, *there} - set(MACHINE_FIELDS))
+        if here.get(name, "absent") != there.get(name, "absent")
+    ]

@@ -1,0 +1,58 @@
+"""What a person at the terminal sees: lines, one table row an epoch, bars.
+
+Bars are drawn where standard error is a terminal and nowhere else, so that a log file holds only
+whole lines.
+"""
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from tqdm import tqdm
+
+# Column of the epoch table → (key of the history row, format).
+COLUMNS = {
+    "epoch": ("epoch", "{:d}"),
+    "step": ("step", "{:d}"),
+    "train loss": ("train_loss", "{:.4f}"),
+    "val loss": ("validation_loss", "{:.4f}"),
+    "val AUROC": ("validation_auroc", "{:.4f}"),
+    "lr": ("lr", "{:.2e}"),
+    "images/s": ("images_per_second", "{:.1f}"),
+    "seconds": ("seconds", "{:.0f}"),
+    "best": ("is_best", "{}"),
+}
+_WIDTH = 11
+
+
+def say(text: str = "") -> None:
+    """Write a line without disturbing a bar."""
+    tqdm.write(text, file=sys.stdout)
+    sys.stdout.flush()
+
+
+def bar(total: int, description: str, *, initial: int = 0, unit: str = "it") -> tqdm:
+    """A progress bar on standard error; silent where that is no terminal."""
+    return tqdm(
+        total=total,
+        initial=initial,
+        desc=description,
+        unit=unit,
+        leave=False,
+        dynamic_ncols=True,
+        disable=not sys.stderr.isatty(),
+    )
+
+
+def table_head() -> str:
+    """The titles of the epoch table."""
+    return "".join(title.rjust(_WIDTH) for title in COLUMNS)
+
+
+def table_row(row: Mapping[str, Any]) -> str:
+    """One epoch's numbers, under their titles."""
+    cells = dict(row, is_best="*" if row["is_best"] else "")
+    shown = (
+        "-" if cells[key] is None else layout.format(cells[key]) for key, layout in COLUMNS.values()
+    )
+    return "".join(cell.rjust(_WIDTH) for cell in shown).rstrip()

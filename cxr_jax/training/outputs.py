@@ -1,0 +1,117 @@
+"""What a finished run writes beside its checkpoints: predictions, numbers, the report."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from cxr_jax.evaluation import Evaluation, Predictions, choose_threshold, evaluate
+from cxr_jax.pipeline.decode import decode
+from cxr_jax.reporting.report import Findings, write_report
+from cxr_jax.reporting.sheets import augmentation_sheet, preprocessing_sheet
+from cxr_jax.training.config import Config, to_json
+from cxr_jax.training.data import RunData
+
+_SAMPLES = 4  # rows of the preprocessing sheet
+
+
+def write_results(
+    folder: Path,
+    config: Config,
+    data: RunData,
+    predictions: Mapping[str, Predictions],
+    history: list[dict[str, Any]],
+) -> tuple[Evaluation, Evaluation]:
+    """Evaluate validation and test, write `predictions_*.csv`, `evaluation.json`, `report.html`.
+
+    Returns:
+      The numbers of validation and test, both at the operating point of validation.
+    """
+    threshold = choose_threshold(predictions["validation"])
+    key = jax.random.fold_in(jax.random.key(config.seed), 2**31 - 1)  # beyond any step's
+    validation, test = (
+        evaluate(predictions[name], threshold=threshold, key=key, samples=config.bootstrap_samples)
+        for name in ("validation", "test")
+    )
+    if jax.process_index() == 0:
+        for name, split in predictions.items():
+            split.write_csv(folder / f"predictions_{name}.csv")
+        numbers = {"validation": validation.to_json(), "test": test.to_json()}
+        (folder / "evaluation.json").write_text(json.dumps(numbers, indent=2) + "\n")
+        _report(folder, config, data, predictions["test"], validation, test, history)
+    return validation, test
+
+
+def _report(
+    folder: Path,
+    config: Config,
+    data: RunData,
+    predictions: Predictions,
+    validation: Evaluation,
+    test: Evaluation,
+    history: list[dict[str, Any]],
+) -> None:
+    size = config.preprocess.image_size
+    against = {"no_finding": "no finding", "others": "all others"}[config.negatives]
+    samples = _samples(data)
+    write_report(
+        folder / "report.html",
+        Findings(
+            title=f"{config.finding} against {against}: {_network(config.model)}, {size} x {size}",
+            subtitle=f"{config.experiment} on {config.dataset}, {folder.name}",
+            validation=validation,
+            test=test,
+            predictions=predictions,
+            counts=[
+                ("split", "images", "patients", "positive images"),
+                *(tuple(map(str, row)) for row in data.counts()),
+            ],
+            history=history,
+            preprocessing=preprocessing_sheet(
+                [decode(data.prepared.records[i].path) for i in samples],
+                [data.prepared.records[i].image for i in samples],
+                config.preprocess,
+            ),
+            augmentation=augmentation_sheet(
+                jax.random.key(config.seed), data.prepared[samples[0]], config.augment
+            ),
+            skipped=data.prepared.skipped,
+            config=to_json(config),
+            environment=json.loads((folder / "environment.json").read_text()),
+        ),
+    )
+
+
+def _network(model: str) -> str:
+    """DenseNet-121 of "densenet121"."""
+    return model.replace("densenet", "DenseNet-") if model != "tiny" else "tiny DenseNet"
+
+
+def _samples(data: RunData) -> list[int]:
+    """Training images of both classes, taking turns."""
+    train = data.indices("train")
+    labels = data.labels[train, 0]
+    positive, negative = train[labels == 1], train[labels == 0]
+    turns = [int(i) for pair in zip(positive, negative, strict=False) for i in pair]
+    return (turns or [int(i) for i in train])[:_SAMPLES]
+
+
+def summary(folder: Path, test: Evaluation) -> str:
+    """The last lines of a run: its numbers and where to find the rest."""
+    estimates = test.estimates
+    return "\n".join(
+        [
+            "",
+            f"test               {test.images} images of {test.patients} patients, "
+            f"{test.positives} positive",
+            f"AUROC              {estimates['auroc']}",
+            f"average precision  {estimates['average_precision']}",
+            f"sensitivity        {estimates['sensitivity']}",
+            f"specificity        {estimates['specificity']}",
+            f"report             {folder / 'report.html'}",
+            f"predictions        {folder / 'predictions_test.csv'}",
+            f"checkpoints        {folder / 'checkpoints'}",
+        ]
+    )

@@ -1,0 +1,133 @@
+"""Where the step runs: one program over a mesh of devices, or one replica a device.
+
+Both give the same three verbs, so the loop does not know which it drives.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.experimental import multihost_utils
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+from cxr_jax.training.state import TrainState, Tree
+from cxr_jax.training.step import Recipe, eval_step, train_step
+
+AXIS = "data"
+HostBatch = Mapping[str, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Parallel:
+    """How to run the pure steps on all devices.
+
+    Attributes:
+      place: a host state onto the devices.
+      train_step: (placed state, host batch) → (placed state, metrics); the state is donated.
+      collect: the placed state as one copy, which checkpoints and evaluation take.
+      predict: (variables, host batch) → host arrays, one row an image of the global batch.
+    """
+
+    place: Callable[[TrainState], TrainState]
+    train_step: Callable[[TrainState, HostBatch], tuple[TrainState, dict[str, jax.Array]]]
+    collect: Callable[[TrainState], TrainState]
+    predict: Callable[[Mapping[str, Tree], HostBatch], dict[str, np.ndarray]]
+
+
+def make_parallel(
+    kind: str, recipe: Recipe, optimizer: optax.GradientTransformation, *, batch_size: int
+) -> Parallel:
+    """Compile-ready steps over all devices.
+
+    Args:
+      kind: "jit" or "pmap".
+      batch_size: images of a global batch.
+
+    Raises:
+      ValueError: the devices cannot share the batch evenly.
+    """
+    devices = jax.device_count()
+    if batch_size % devices:
+        raise ValueError(
+            f"batch_size must be a multiple of the {devices} devices, got {batch_size}"
+        )
+    if kind == "pmap" and recipe.mixup_alpha and (batch_size // devices) % 2:
+        raise ValueError(
+            f"pmap mixes within a device, so batch_size must be a multiple of 2 x {devices} "
+            f"devices, got {batch_size}; take such a one or mixup_alpha=0"
+        )
+    return {"jit": _jit, "pmap": _pmap}[kind](recipe, optimizer)
+
+
+def _jit(recipe: Recipe, optimizer: optax.GradientTransformation) -> Parallel:
+    """State replicated, batch cut along its first axis; XLA adds what communication there is."""
+    mesh = jax.make_mesh((jax.device_count(),), (AXIS,), axis_types=(AxisType.Auto,))
+    everywhere, shared = (
+        NamedSharding(mesh, PartitionSpec()),
+        NamedSharding(mesh, PartitionSpec(AXIS)),
+    )
+    step = jax.jit(
+        functools.partial(train_step, recipe=recipe, optimizer=optimizer),
+        donate_argnums=0,
+        in_shardings=(everywhere, shared),
+        out_shardings=(everywhere, everywhere),
+    )
+    predict = jax.jit(
+        functools.partial(eval_step, recipe=recipe),
+        in_shardings=(everywhere, shared),
+        out_shardings=shared,
+    )
+
+    def scatter(batch: HostBatch) -> dict[str, jax.Array]:
+        return {
+            name: jax.make_array_from_process_local_data(shared, value)
+            for name, value in batch.items()
+        }
+
+    return Parallel(
+        place=lambda state: jax.device_put(state, everywhere),
+        train_step=lambda state, batch: step(state, scatter(batch)),
+        collect=lambda state: state,
+        predict=lambda variables, batch: _to_host(predict(variables, scatter(batch))),
+    )
+
+
+def _pmap(recipe: Recipe, optimizer: optax.GradientTransformation) -> Parallel:
+    """One replica a device; evaluation needs no statistics of a batch and stays with `jit`."""
+    step = jax.pmap(
+        functools.partial(train_step, recipe=recipe, optimizer=optimizer, axis_name=AXIS),
+        axis_name=AXIS,
+        donate_argnums=0,
+    )
+    devices = jax.local_device_count()
+
+    def scatter(batch: HostBatch) -> dict[str, np.ndarray]:
+        return {name: value.reshape(devices, -1, *value.shape[1:]) for name, value in batch.items()}
+
+    def train(state: TrainState, batch: HostBatch) -> tuple[TrainState, dict[str, jax.Array]]:
+        state, metrics = step(state, scatter(batch))
+        return state, _first(metrics)
+
+    return Parallel(
+        place=lambda state: jax.tree.map(
+            lambda leaf: jnp.broadcast_to(leaf, (devices, *leaf.shape)), state
+        ),
+        train_step=train,
+        collect=_first,
+        predict=_jit(recipe, optimizer).predict,
+    )
+
+
+def _first(tree: Any) -> Any:
+    return jax.tree.map(lambda leaf: leaf[0], tree)
+
+
+def _to_host(tree: Tree) -> Tree:
+    if jax.process_count() > 1:
+        return multihost_utils.process_allgather(tree, tiled=True)
+    return jax.tree.map(np.asarray, tree)

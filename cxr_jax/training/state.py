@@ -1,0 +1,66 @@
+"""What training carries from one step to the next."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int, Key
+
+from cxr_jax import models
+
+Tree = Any  # a pytree of arrays
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainState:
+    """The whole of a training at one moment.
+
+    Attributes:
+      step: how many updates were made.
+      params: the trainable weights, float32.
+      batch_stats: running mean and variance of each norm layer, float32.
+      opt_state: Optax's.
+      key: of the training; never changed, each step derives its own from it.
+      loss_sum, weight_sum: of the current epoch, so that its mean survives a restart.
+    """
+
+    step: Int[Array, "..."]
+    params: Tree
+    batch_stats: Tree
+    opt_state: Tree
+    key: Key[Array, "..."]
+    loss_sum: Float[Array, "..."]
+    weight_sum: Float[Array, "..."]
+
+    @property
+    def variables(self) -> dict[str, Tree]:
+        """What the model's `apply` takes."""
+        return {"params": self.params, "batch_stats": self.batch_stats}
+
+
+def create_state(
+    key: Key[Array, ""],
+    model: models.DenseNetConfig,
+    optimizer: optax.GradientTransformation,
+    image_shape: tuple[int, int, int],
+) -> TrainState:
+    """Initialise model and optimizer.
+
+    Args:
+      key: one half initialises the weights, the other is the training's.
+      image_shape: height, width, channels.
+    """
+    init_key, train_key = jax.random.split(key)
+    variables = models.init(init_key, model, image_shape)
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        params=variables["params"],
+        batch_stats=variables["batch_stats"],
+        opt_state=optimizer.init(variables["params"]),
+        key=train_key,
+        loss_sum=jnp.zeros((), jnp.float32),
+        weight_sum=jnp.zeros((), jnp.float32),
+    )

@@ -1,0 +1,143 @@
+"""The training step and the evaluation step: pure functions of state and batch.
+
+A batch is {"image": uint8|uint16 [B, H, W, C], "label": float32 [B, K] (1, 0, NaN),
+"weight": float32 [B]}. Everything static is an argument by keyword, to be bound with
+`functools.partial` before `jax.jit` or `jax.pmap`; `training.parallel` does both.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Key, UInt
+
+from cxr_jax import augment, mixup, models
+from cxr_jax.augment import AugmentConfig
+from cxr_jax.tasks import Task
+from cxr_jax.training.state import TrainState, Tree
+
+Batch = Mapping[str, Array]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """The static part of a step.
+
+    Attributes:
+      model: the network.
+      task: what is asked of it.
+      augment: ranges of the random transforms.
+      label_smoothing: ε in [0, 1).
+      mixup_alpha: λ ~ Beta(α, α); 0 for no mixing.
+    """
+
+    model: models.DenseNetConfig
+    task: Task
+    augment: AugmentConfig
+    label_smoothing: float = 0.0
+    mixup_alpha: float = 0.0
+
+
+def to_unit_range(images: UInt[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """Grey levels of an unsigned integer type to float32 in [0, 1]."""
+    return images.astype(jnp.float32) / jnp.iinfo(images.dtype).max
+
+
+def standardise(
+    images: Float[Array, "*shape"], model: models.DenseNetConfig
+) -> Float[Array, "*shape"]:
+    """[0, 1] to what the network expects: its own mean and scale."""
+    return (images - model.mean) / model.std
+
+
+def make_inputs(
+    augment_key: Key[Array, ""], mixup_key: Key[Array, ""], batch: Batch, recipe: Recipe
+) -> tuple[Float[Array, "..."], Float[Array, "..."], Float[Array, "..."]]:
+    """Augment, standardise, smooth and mix a batch: (images, targets, weights).
+
+    An example whose label is unknown, or was mixed with an unknown one, gets weight 0.
+    """
+    images = augment.augment(augment_key, to_unit_range(batch["image"]), recipe.augment)
+    images = standardise(images, recipe.model)
+    targets, known = recipe.task.targets(batch["label"], smoothing=recipe.label_smoothing)
+    known = known.astype(jnp.float32)
+    if recipe.mixup_alpha > 0:
+        lam = mixup.sample_lambda(mixup_key, alpha=recipe.mixup_alpha)
+        images, targets, known = mixup.mix((images, targets, known), lam)
+    # Mixing two known examples gives 1 but for rounding, an unknown partner leaves λ < 1.
+    weights = jnp.where(known > 1.0 - 1e-6, batch["weight"], 0.0)
+    return images, targets, weights
+
+
+def train_step(
+    state: TrainState,
+    batch: Batch,
+    *,
+    recipe: Recipe,
+    optimizer: optax.GradientTransformation,
+    axis_name: str | None = None,
+) -> tuple[TrainState, dict[str, Float[Array, ""]]]:
+    """One update.
+
+    The batch loss is Σ weightᵢ lossᵢ / Σ weightᵢ, both sums over all devices. Under `jit` with a
+    sharded batch that, and the batch statistics, are global by themselves. Under `pmap` give its
+    `axis_name`: then losses and gradients are summed over the devices, batch statistics are each
+    device's own, and the running ones are averaged so that the replicas stay alike.
+
+    Returns:
+      The new state, and {"loss", "grad_norm"} of this step (float32 scalars). They are not finite
+      where training has diverged; the caller must look.
+    """
+    key = jax.random.fold_in(state.key, state.step)
+    augment_key, mixup_key, dropout_key = jax.random.split(key, 3)
+    if axis_name is not None:
+        device = jax.lax.axis_index(axis_name)
+        augment_key, dropout_key = (
+            jax.random.fold_in(k, device) for k in (augment_key, dropout_key)
+        )
+    images, targets, weights = make_inputs(augment_key, mixup_key, batch, recipe)
+    total = (
+        (lambda tree: tree) if axis_name is None else (lambda tree: jax.lax.psum(tree, axis_name))
+    )
+    weight_sum = total(weights.sum())
+
+    def weighted_loss(params: Tree) -> tuple[Array, Tree]:
+        variables = {"params": params, "batch_stats": state.batch_stats}
+        logits, batch_stats = models.apply(
+            recipe.model, variables, images, train=True, key=dropout_key
+        )
+        losses = recipe.task.loss(logits, targets)
+        return (weights * losses).sum() / jnp.maximum(weight_sum, 1e-12), batch_stats
+
+    (loss, batch_stats), gradients = jax.value_and_grad(weighted_loss, has_aux=True)(state.params)
+    loss, gradients = total((loss, gradients))
+    if axis_name is not None:
+        batch_stats = jax.lax.pmean(batch_stats, axis_name)
+    updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
+    new_state = TrainState(
+        step=state.step + 1,
+        params=optax.apply_updates(state.params, updates),
+        batch_stats=batch_stats,
+        opt_state=opt_state,
+        key=state.key,
+        loss_sum=state.loss_sum + loss * weight_sum,
+        weight_sum=state.weight_sum + weight_sum,
+    )
+    return new_state, {"loss": loss, "grad_norm": optax.global_norm(gradients)}
+
+
+def eval_step(
+    variables: Mapping[str, Tree], batch: Batch, *, recipe: Recipe
+) -> dict[str, Float[Array, "batch ..."]]:
+    """Predict a batch without augmentation, smoothing or mixing.
+
+    Returns:
+      "probability" [B, K] of each finding, and "loss" [B]: 0 where the label is unknown.
+    """
+    images = standardise(to_unit_range(batch["image"]), recipe.model)
+    logits, _ = models.apply(recipe.model, variables, images, train=False)
+    targets, known = recipe.task.targets(batch["label"], smoothing=0.0)
+    losses = jnp.where(known, recipe.task.loss(logits, targets), 0.0)
+    return {"probability": recipe.task.probability(logits), "loss": losses}

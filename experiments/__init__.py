@@ -1,0 +1,1 @@
+"""The source's three experiments, each a preset over one runner."""

@@ -1,0 +1,184 @@
+"""The pure step: what it computes, on one device and on many."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from cxr_jax import models
+from cxr_jax.augment import AugmentConfig
+from cxr_jax.tasks import Binary
+from cxr_jax.training.parallel import make_parallel
+from cxr_jax.training.state import create_state
+from cxr_jax.training.step import Recipe, eval_step, make_inputs, train_step
+
+BATCH, SIZE = 16, 32
+OPTIMIZER = optax.adam(1e-3)
+
+
+def recipe(**changes):
+    model = models.DenseNetConfig.tiny(num_classes=2)
+    base = Recipe(
+        model=model,
+        task=Binary(class_weights=(0.9, 1.1)),
+        augment=AugmentConfig(),
+        label_smoothing=0.1,
+        mixup_alpha=0.2,
+    )
+    return dataclasses.replace(base, **changes)
+
+
+PLAIN = recipe(augment=AugmentConfig(enabled=False), mixup_alpha=0.0)
+
+
+def batch(seed=0, size=BATCH):
+    generator = np.random.default_rng(seed)
+    return {
+        "image": generator.integers(0, 256, (size, SIZE, SIZE, 1), dtype=np.uint8),
+        "label": generator.integers(0, 2, (size, 1)).astype(np.float32),
+        "weight": np.ones(size, np.float32),
+    }
+
+
+def fresh(a_recipe):
+    return create_state(jax.random.key(0), a_recipe.model, OPTIMIZER, (SIZE, SIZE, 1))
+
+
+def leaves(tree):
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(tree)]
+
+
+def close(one, other, **tolerance):
+    for a, b in zip(leaves(one), leaves(other), strict=True):
+        np.testing.assert_allclose(a, b, **tolerance)
+
+
+@pytest.mark.smoke
+def test_training_lowers_the_loss():
+    step = jax.jit(lambda s, b: train_step(s, b, recipe=PLAIN, optimizer=optax.adam(1e-2)))
+    state = create_state(jax.random.key(0), PLAIN.model, optax.adam(1e-2), (SIZE, SIZE, 1))
+    first = None
+    for _ in range(30):
+        state, metrics = step(state, batch())
+        first = first or float(metrics["loss"])
+    assert int(state.step) == 30
+    assert float(metrics["loss"]) < 0.8 * first
+
+
+def test_the_step_is_traced_once():
+    traces = []
+
+    def counted(state, data):
+        traces.append(1)
+        return train_step(state, data, recipe=recipe(), optimizer=OPTIMIZER)
+
+    step, state = jax.jit(counted), fresh(recipe())
+    for seed in range(3):
+        state, _ = step(state, batch(seed))
+    assert len(traces) == 1
+
+
+def test_eight_devices_equal_one():
+    """Statistics, gradients and augmentation are of the global batch, however it is cut."""
+    one = jax.jit(lambda s, b: train_step(s, b, recipe=recipe(), optimizer=OPTIMIZER))
+    many = make_parallel("jit", recipe(), OPTIMIZER, batch_size=BATCH)
+    state_one, state_many = fresh(recipe()), many.place(fresh(recipe()))
+    for seed in range(2):
+        state_one, metrics_one = one(state_one, batch(seed))
+        state_many, metrics_many = many.train_step(state_many, batch(seed))
+        close(metrics_one, metrics_many, rtol=1e-4)
+    close(state_one.batch_stats, state_many.batch_stats, rtol=1e-3, atol=1e-5)
+    # Adam divides by the gradient's own size, which lifts rounding to the size of a step.
+    close(state_one.params, state_many.params, atol=4e-4)
+
+
+def test_pmap_equals_jit_where_every_device_sees_the_same_images():
+    """Then statistics of a device are statistics of all; only n / (n - 1) differs."""
+    small = batch(size=BATCH // 8)
+    tiled = {name: np.concatenate([value] * 8) for name, value in small.items()}
+    jit, pmap = (
+        make_parallel(kind, PLAIN, OPTIMIZER, batch_size=BATCH) for kind in ("jit", "pmap")
+    )
+    a, loss_a = jit.train_step(jit.place(fresh(PLAIN)), tiled)
+    b, loss_b = pmap.train_step(pmap.place(fresh(PLAIN)), tiled)
+    close(loss_a, loss_b, rtol=1e-4)
+    close(jit.collect(a).params, pmap.collect(b).params, atol=1e-4)
+    close(jit.collect(a).batch_stats, pmap.collect(b).batch_stats, rtol=0.05, atol=0.01)
+
+
+def test_pmap_averages_the_gradients_of_its_devices():
+    """Each device's statistics are its own, and each image counts alike."""
+    data = batch()
+    data["weight"][:4] = 0.5
+    total = data["weight"].sum()
+
+    def shard_loss(params, shard):
+        images, targets, weights = make_inputs(jax.random.key(0), jax.random.key(0), shard, PLAIN)
+        variables = {"params": params, "batch_stats": fresh(PLAIN).batch_stats}
+        logits, _ = models.apply(PLAIN.model, variables, images, train=True)
+        return (weights * PLAIN.task.loss(logits, targets)).sum() / total
+
+    gradient = jax.jit(jax.grad(shard_loss))
+    params = fresh(PLAIN).params
+    shards = [{name: value[i : i + 2] for name, value in data.items()} for i in range(0, BATCH, 2)]
+    expected = jax.tree.map(lambda *parts: sum(parts), *(gradient(params, s) for s in shards))
+
+    sgd = optax.sgd(1.0)
+    pmap = make_parallel("pmap", PLAIN, sgd, batch_size=BATCH)
+    start = create_state(jax.random.key(0), PLAIN.model, sgd, (SIZE, SIZE, 1))
+    after, _ = pmap.train_step(pmap.place(start), data)
+    moved = jax.tree.map(lambda old, new: old - new, start.params, pmap.collect(after).params)
+    close(moved, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_unknown_labels_change_nothing():
+    """An image without a label neither moves the weights nor counts."""
+    known, unknown = batch(), batch()
+    known["weight"][3] = 0.0
+    unknown["label"][3] = np.nan
+    step = jax.jit(lambda s, b: train_step(s, b, recipe=PLAIN, optimizer=OPTIMIZER))
+    (a, loss_a), (b, loss_b) = step(fresh(PLAIN), known), step(fresh(PLAIN), unknown)
+    close(loss_a, loss_b, rtol=0)
+    close(a.params, b.params, rtol=0)
+
+
+def test_an_image_mixed_with_an_unknown_one_has_no_weight():
+    data = batch()
+    data["label"][5] = np.nan
+    _, targets, weights = make_inputs(jax.random.key(0), jax.random.key(1), data, recipe())
+    np.testing.assert_array_equal(np.flatnonzero(weights == 0), [4, 5])
+    assert np.isfinite(targets).all()
+
+
+def test_bfloat16_keeps_parameters_losses_and_statistics_in_float32():
+    half = recipe(model=models.DenseNetConfig.tiny(num_classes=2, dtype="bfloat16"))
+    state, metrics = jax.jit(lambda s, b: train_step(s, b, recipe=half, optimizer=OPTIMIZER))(
+        fresh(half), batch()
+    )
+    assert {leaf.dtype for leaf in jax.tree.leaves((state.params, state.batch_stats, metrics))} == {
+        jnp.dtype("float32")
+    }
+    assert np.isfinite(float(metrics["loss"]))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_evaluation_is_the_network_on_standardised_images(dtype):
+    data = batch()
+    data["image"] = (data["image"].astype(dtype) * (257 if dtype == "uint16" else 1)).astype(dtype)
+    state = fresh(PLAIN)
+    out = eval_step(state.variables, data, recipe=PLAIN)
+    images = (data["image"] / np.iinfo(dtype).max - PLAIN.model.mean) / PLAIN.model.std
+    logits, _ = models.apply(
+        PLAIN.model, state.variables, jnp.asarray(images, jnp.float32), train=False
+    )
+    np.testing.assert_allclose(out["probability"][:, 0], jax.nn.softmax(logits)[:, 1], rtol=1e-4)
+
+
+def test_batches_that_devices_cannot_share_are_refused():
+    with pytest.raises(ValueError, match=r"batch_size must be a multiple of the 8 devices, got 12"):
+        make_parallel("jit", PLAIN, OPTIMIZER, batch_size=12)
+    with pytest.raises(ValueError, match=r"pmap mixes within a device"):
+        make_parallel("pmap", recipe(), OPTIMIZER, batch_size=8)
