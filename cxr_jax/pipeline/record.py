@@ -28,6 +28,7 @@ class Record:
       patient: whoever shares this never gets into two splits.
       view: "PA", "AP", "CC", "MLO", …; "" where the data set does not say.
       labels: finding -> 1 (present), 0 (absent); a finding that is not there, or NaN, is unknown.
+      bit_depth: bits a pixel that the data set promises of the file; None where it does not say.
       split: "train", "validation", "test", "train_validation" (to be divided), or None (no list).
       boxes: marked findings.
       measurements: numbers that come with the image, such as {"cardiothoracic_ratio": 0.52}.
@@ -38,6 +39,7 @@ class Record:
     patient: str
     view: str = ""
     labels: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    bit_depth: int | None = None
     split: str | None = None
     boxes: tuple[Box, ...] = ()
     measurements: Mapping[str, float] = dataclasses.field(default_factory=dict)

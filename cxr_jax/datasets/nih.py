@@ -1,0 +1,180 @@
+"""NIH ChestX-ray14: 112,120 frontal chest radiographs of 30,805 patients, 14 findings.
+
+Get it from https://nihcc.app.box.com/v/ChestXray-NIHCC: `Data_Entry_2017_v2020.csv` (or the older
+`Data_Entry_2017.csv`), `images_001.tar.gz` to `images_012.tar.gz`, and if you like
+`train_val_list.txt`, `test_list.txt` and `BBox_List_2017.csv`. The folder holds these files and the
+images, either all in `images/` or as the archives unpack, in `images_001/images/` and so on.
+Without the two lists the set is split by patient. Images are 8-bit PNG of 1024 x 1024 pixels, some
+of them RGBA.
+
+The labels were mined from the reports by text; the NIH claims that over 90 % are right.
+
+Licence: no restrictions on use; the NIH asks to link to the download site, to cite the paper, and
+to acknowledge the NIH Clinical Center as the data's provider.
+Cite: Wang X, Peng Y, Lu L, Lu Z, Bagheri M, Summers RM. ChestX-ray8: Hospital-scale Chest X-ray
+Database and Benchmarks on Weakly-Supervised Classification and Localization of Common Thorax
+Diseases. CVPR 2017.
+"""
+
+import os
+from pathlib import Path
+
+from cxr_jax.datasets.table import Row, read_names, read_table
+from cxr_jax.errors import DataError
+from cxr_jax.pipeline.record import NO_FINDING, Box, Record
+
+FINDINGS = (
+    "Atelectasis",
+    "Cardiomegaly",
+    "Consolidation",
+    "Edema",
+    "Effusion",
+    "Emphysema",
+    "Fibrosis",
+    "Hernia",
+    "Infiltration",
+    "Mass",
+    "Nodule",
+    "Pleural_Thickening",
+    "Pneumonia",
+    "Pneumothorax",
+)
+
+_LABEL_FILES = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")
+_LISTS = {"train_validation": "train_val_list.txt", "test": "test_list.txt"}
+_BOXES = "BBox_List_2017.csv"
+
+
+def read(data_dir: Path) -> list[Record]:
+    """Read the data set's records, one for every line of its label file, in that order.
+
+    Every finding is labelled 1 or 0, and "No Finding" too. An image that is not on disk has a
+    record all the same, as long as others are: whoever decodes it decides what becomes of it.
+
+    Args:
+      data_dir: the folder described above.
+
+    Raises:
+      DataError: the folder, the label file or all images are missing, or a line is malformed.
+    """
+    label_file = _label_file(data_dir)
+    rows = read_table(label_file, ("Image Index", "Finding Labels", "Patient ID", "View Position"))
+    if not rows:
+        raise DataError(f"{label_file}: no lines below the header; get the original file")
+    lines: dict[str, int] = {}
+    for row in rows:
+        if not row["Image Index"]:
+            raise row.wrong("Image Index", "the name of an image file")
+        first = lines.setdefault(row["Image Index"], row.line)
+        if first != row.line:
+            raise row.wrong("Image Index", f"an image that is not in line {first} already")
+    files = _files(data_dir)
+    if not files.keys() & lines.keys():
+        raise DataError(
+            f"{label_file}: names {len(lines):,} images, {rows[0]['Image Index']} the first, and "
+            f"none is in {data_dir}/images or {data_dir}/images_*/images; unpack the archives there"
+        )
+    splits = _splits(data_dir, rows)
+    boxes = _boxes(data_dir / _BOXES)
+    return [
+        Record(
+            image=row["Image Index"],
+            path=files.get(row["Image Index"], data_dir / "images" / row["Image Index"]),
+            patient=_patient(row),
+            view=_view(row),
+            labels=_labels(row),
+            bit_depth=8,
+            split=splits.get(row["Image Index"]),
+            boxes=tuple(boxes.get(row["Image Index"], ())),
+        )
+        for row in rows
+    ]
+
+
+def _label_file(data_dir: Path) -> Path:
+    if not data_dir.is_dir():
+        raise DataError(f"{data_dir}: no such folder; --data_dir names the folder of the data set")
+    for name in _LABEL_FILES:
+        if (data_dir / name).is_file():
+            return data_dir / name
+    raise DataError(
+        f"{data_dir}: holds no {' or '.join(_LABEL_FILES)}; --data_dir names the folder that does "
+        "(https://nihcc.app.box.com/v/ChestXray-NIHCC)"
+    )
+
+
+def _files(data_dir: Path) -> dict[str, Path]:
+    """Name -> path of everything in the image folders."""
+    folders = [data_dir / "images", *sorted(data_dir.glob("images_*/images"))]
+    files: dict[str, Path] = {}
+    for folder in filter(Path.is_dir, folders):
+        for entry in os.scandir(folder):
+            files.setdefault(entry.name, folder / entry.name)
+    return files
+
+
+def _splits(data_dir: Path, rows: list[Row]) -> dict[str, str]:
+    """Image -> split, by the official lists; empty where there are none."""
+    paths = {split: data_dir / name for split, name in _LISTS.items()}
+    present = [path.name for path in paths.values() if path.is_file()]
+    if not present:
+        return {}
+    if len(present) < len(paths):
+        raise DataError(
+            f"{data_dir}: holds {present[0]} without the other of {' and '.join(_LISTS.values())}; "
+            "add it, or remove both to have the data set split by patient"
+        )
+    splits: dict[str, str] = {}
+    for split, path in paths.items():
+        for image, line in read_names(path).items():
+            if splits.setdefault(image, split) != split:
+                raise DataError(
+                    f"{path}, line {line}: {image} is in {paths[splits[image]].name} too; "
+                    "get the original lists"
+                )
+    for row in rows:
+        if row["Image Index"] not in splits:
+            raise row.wrong("Image Index", f"an image of {' or '.join(_LISTS.values())}")
+    return splits
+
+
+def _boxes(path: Path) -> dict[str, list[Box]]:
+    """Image -> its boxes; empty where the file is not there."""
+    boxes: dict[str, list[Box]] = {}
+    if not path.is_file():
+        return boxes
+    left, top, width, height = "Bbox [x", "y", "w", "h]"
+    for row in read_table(path, ("Image Index", "Finding Label", left, top, width, height)):
+        finding = {"Infiltrate": "Infiltration"}.get(row["Finding Label"], row["Finding Label"])
+        if finding not in FINDINGS:
+            raise row.wrong("Finding Label", f"one of {', '.join(FINDINGS)}")
+        box = Box(
+            finding=finding,
+            left=row.number(left),
+            top=row.number(top),
+            width=row.number(width),
+            height=row.number(height),
+        )
+        boxes.setdefault(row["Image Index"], []).append(box)
+    return boxes
+
+
+def _patient(row: Row) -> str:
+    if not (row["Patient ID"].isascii() and row["Patient ID"].isdigit()):
+        raise row.wrong("Patient ID", "a whole number")
+    return str(int(row["Patient ID"]))
+
+
+def _view(row: Row) -> str:
+    if row["View Position"] not in ("PA", "AP"):
+        raise row.wrong("View Position", "PA or AP")
+    return row["View Position"]
+
+
+def _labels(row: Row) -> dict[str, float]:
+    found = row["Finding Labels"].split("|")
+    if not set(found) <= {*FINDINGS, NO_FINDING}:
+        raise row.wrong("Finding Labels", f"{NO_FINDING}, or {', '.join(FINDINGS)} joined by |")
+    if NO_FINDING in found and len(found) > 1:
+        raise row.wrong("Finding Labels", f"{NO_FINDING} alone or findings")
+    return {finding: float(finding in found) for finding in (*FINDINGS, NO_FINDING)}
