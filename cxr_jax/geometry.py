@@ -100,7 +100,7 @@ def warp(
     column = jnp.arange(width, dtype=jnp.float32)[None, :]
     y = matrix[0, 0] * row + matrix[0, 1] * column + matrix[0, 2]
     x = matrix[1, 0] * row + matrix[1, 1] * column + matrix[1, 2]
-    pixels = image.reshape(height * width, channels)
+    pixels = jnp.asarray(image).reshape(height * width, channels)
 
     def pick(i: Int[Array, "height width"], j: Int[Array, "height width"]) -> Array:
         inside = _INSIDE[fill](i, height) * width + _INSIDE[fill](j, width)
