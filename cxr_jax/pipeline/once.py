@@ -1,9 +1,10 @@
 """Make a directory once: whole or not at all, however many processes want it."""
 
+import contextlib
 import errno
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import filelock
@@ -32,7 +33,7 @@ def make_directory_once(target: Path, make: Callable[[Path], None]) -> bool:
     if target.is_dir():
         return False
     partial = target.with_name(f"{target.name}.partial")
-    try:
+    with writing(target.parent):
         target.parent.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(target.with_name(f"{target.name}.lock")):
             if target.is_dir():
@@ -45,14 +46,31 @@ def make_directory_once(target: Path, make: Callable[[Path], None]) -> bool:
             except BaseException:
                 shutil.rmtree(partial, ignore_errors=True)
                 raise
+    return True
+
+
+@contextlib.contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Turn the operating system's refusals to write in `folder` into a WorkspaceError."""
+    try:
+        yield
     except OSError as error:
         if isinstance(error, WorkspaceError) or error.errno not in _WRITE_ERRORS:
             raise
         raise WorkspaceError(
-            f"{target.parent}: cannot write here: {os.strerror(error.errno)}; "
+            f"{folder}: cannot write here: {os.strerror(error.errno)}; "
             "free some space or choose another directory"
         ) from error
-    return True
 
 
-_WRITE_ERRORS = (errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EDQUOT)
+_WRITE_ERRORS = (
+    errno.EACCES,
+    errno.EDQUOT,
+    errno.EEXIST,
+    errno.EFBIG,
+    errno.EIO,
+    errno.ENOSPC,
+    errno.ENOTDIR,
+    errno.EPERM,
+    errno.EROFS,
+)

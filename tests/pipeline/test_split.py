@@ -1,0 +1,127 @@
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cxr_jax.datasets import nih
+from cxr_jax.errors import DataError, WorkspaceError
+from cxr_jax.pipeline.record import Record
+from cxr_jax.pipeline.select import select
+from cxr_jax.pipeline.split import SPLITS, read_split, split_by_patient, write_split
+
+
+def patients(count, *, images=1, split=None):
+    return [
+        Record(
+            image=f"{patient}_{image}",
+            path=Path("nowhere"),
+            patient=str(patient),
+            split=split,
+        )
+        for patient in range(count)
+        for image in range(images)
+    ]
+
+
+def column(*values):
+    return np.array(values, np.float32)[:, None]
+
+
+@pytest.mark.smoke
+def test_no_patient_is_in_two_splits_and_classes_are_as_frequent_in_each():
+    records = patients(1000, images=3)
+    labels = (np.random.default_rng(0).random((3000, 1)) < 0.1).astype(np.float32)
+    splits = split_by_patient(records, labels, seed=0, validation=0.15, test=0.2)
+    of = {}
+    for record, split in zip(records, splits, strict=True):
+        assert of.setdefault(record.patient, split) == split
+    counts = Counter(of.values())
+    assert abs(counts["validation"] - 150) <= 1
+    assert abs(counts["test"] - 200) <= 1
+    sick = {r.patient for r, label in zip(records, labels[:, 0], strict=True) if label}
+    for name in SPLITS:
+        among = [patient in sick for patient, split in of.items() if split == name]
+        assert abs(np.mean(among) - len(sick) / 1000) < 0.01
+
+
+def test_the_seed_decides_and_the_order_of_the_records_does_not():
+    records = patients(100)
+    labels = (np.arange(100) % 3 == 0).astype(np.float32)[:, None]
+    splits = split_by_patient(records, labels, seed=1)
+    assert splits == split_by_patient(records, labels, seed=1)
+    assert splits != split_by_patient(records, labels, seed=2)
+    assert splits[::-1] == split_by_patient(records[::-1], labels[::-1], seed=1)
+
+
+def test_few_patients_serve_training_first_then_validation_then_test():
+    labels = column(1, 1, 1, 0, 0)
+    splits = split_by_patient(patients(5), labels, seed=0)
+    assert sorted(splits[:3]) == ["test", "train", "validation"]
+    assert sorted(splits[3:]) == ["train", "validation"]
+
+
+def test_prescribed_splits_are_kept_and_their_training_part_is_divided():
+    records = patients(100, split="train_validation")
+    records[80:] = patients(100, split="test")[80:]
+    labels = (np.arange(100) % 2).astype(np.float32)[:, None]
+    splits = split_by_patient(records, labels, seed=0, validation=0.25)
+    assert splits[80:] == ["test"] * 20
+    assert Counter(splits[:80]) == {"train": 60, "validation": 20}
+    fixed = [patients(3, split=name)[at] for at, name in enumerate(SPLITS)]
+    assert split_by_patient(fixed, column(1, 0, 1), seed=0) == list(SPLITS)
+
+
+def test_a_patient_in_two_prescribed_splits_is_an_error():
+    records = patients(2, split="train_validation") + patients(1, split="test")
+    with pytest.raises(
+        DataError, match=r"1 patients are in two .*: 0 \(0_0 in train_validation, 0"
+    ):
+        split_by_patient(records, column(1, 0, 1), seed=0)
+
+
+def test_half_a_prescription_is_an_error():
+    records = patients(2, split="test") + patients(4)[2:]
+    with pytest.raises(DataError, match="2 images have no prescribed split where others have, 2_0"):
+        split_by_patient(records, column(1, 0, 1, 0), seed=0)
+
+
+def test_an_empty_split_is_an_error():
+    with pytest.raises(DataError, match="the test split has none of the 2 images of 2 patients"):
+        split_by_patient(patients(2), column(1, 1), seed=0)
+    with pytest.raises(DataError, match=r"the test split .*, or a data set without prescribed"):
+        split_by_patient(patients(9, split="train_validation"), column(*[1] * 9), seed=0)
+
+
+@pytest.mark.parametrize("fractions", [(0.0, 0.2), (0.2, 1.0), (0.5, 0.5), (float("nan"), 0.1)])
+def test_fractions_that_leave_nothing_to_train_on_are_refused(fractions):
+    with pytest.raises(ValueError, match="validation and test must be fractions in"):
+        split_by_patient(
+            patients(9), column(*[1] * 9), seed=0, validation=fractions[0], test=fractions[1]
+        )
+
+
+def test_a_split_is_written_and_read(tmp_path):
+    records = patients(3)
+    write_split(tmp_path / "split.csv", records, SPLITS, column(1, 0, np.nan))
+    assert (tmp_path / "split.csv").read_text().splitlines() == [
+        "image,patient,split,label",
+        "0_0,0,train,1",
+        "1_0,1,validation,0",
+        "2_0,2,test,",
+    ]
+    read = read_split(tmp_path / "split.csv")
+    assert read == {"0_0": "train", "1_0": "validation", "2_0": "test"}
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(DataError, match="cannot be read as a split"):
+        read_split(tmp_path / "other.csv")
+    (tmp_path / "split.csv.d").touch()
+    with pytest.raises(WorkspaceError, match="cannot write here"):
+        write_split(tmp_path / "split.csv.d/split.csv", records, SPLITS, column(1, 0, 1))
+
+
+def test_the_real_sample_splits_with_both_classes_everywhere(nih_sample):
+    records, labels = select(nih.read(nih_sample), finding="Cardiomegaly")
+    splits = np.array(split_by_patient(records, labels, seed=0))
+    for name in SPLITS:
+        assert set(labels[splits == name, 0]) == {0, 1}
