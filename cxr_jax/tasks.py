@@ -40,7 +40,7 @@ class Binary:
       class_weights: of the loss, (normal, abnormal); None for 1, 1.
     """
 
-    class_weights: tuple[float, float] | None = None
+    class_weights: tuple[float, ...] | None = None
 
     @property
     def num_outputs(self) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key, UInt
 from matplotlib.axes import Axes
@@ -26,7 +27,7 @@ def augmentation_sheet(
     """One image as training sees it: unchanged and in eleven random draws."""
     count = 11
     unit = image.astype(np.float32) / np.iinfo(image.dtype).max
-    drawn = augment.augment(key, np.repeat(unit[None], count, axis=0), config)
+    drawn = augment.augment(key, jnp.repeat(unit[None], count, axis=0), config)
     shown = [unit[..., 0], *np.asarray(drawn)[..., 0]]
     titles = ["prepared", *(f"draw {i}" for i in range(1, count + 1))]
     figure = Figure(figsize=(11, 4.2), layout="constrained")

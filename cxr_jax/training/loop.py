@@ -189,7 +189,7 @@ class Trainer:
         predictions = self.validate(now)
         auroc, loss = predictions.auroc, predictions.loss
         progress.epoch += 1
-        is_best = progress.best is None or _better((auroc, loss), tuple(progress.best))
+        is_best = progress.best is None or _better([auroc, loss], progress.best)
         if is_best:
             progress.best, progress.best_epoch, progress.waited = [auroc, loss], progress.epoch, 0
             self.checkpoints.save_best(now)
@@ -213,7 +213,7 @@ class Trainer:
         return self.parallel.place(dataclasses.replace(now, loss_sum=zero, weight_sum=zero))
 
 
-def _better(new: tuple[float, float], old: tuple[float, float]) -> bool:
+def _better(new: list[float], old: list[float]) -> bool:
     """Higher AUROC, then lower loss; where validation lacks a class, the latest epoch."""
     if math.isnan(new[0]) or math.isnan(old[0]):
         return True

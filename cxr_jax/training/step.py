@@ -49,7 +49,8 @@ def standardise(
     images: Float[Array, "*shape"], model: models.DenseNetConfig
 ) -> Float[Array, "*shape"]:
     """[0, 1] to what the network expects: its own mean and scale."""
-    return (images - model.mean) / model.std
+    mean, std = (jnp.asarray(value, jnp.float32) for value in (model.mean, model.std))
+    return (images - mean) / std
 
 
 def make_inputs(
