@@ -63,7 +63,7 @@ def shear(
     *,
     fill: str = "nearest",
 ) -> Float[Array, "height width channel"]:
-    """Shear an image about its centre: columns move along the rows, and narrow by the cosine."""
+    """Shear an image about its centre: columns slide along each other, width grows by 1 / cos."""
     return geometry.warp(image, geometry.affine(shape=_shape(image), shear=degrees), fill=fill)
 
 

@@ -31,7 +31,7 @@ def affine(
       rotation: θ in degrees; a positive one turns the content clockwise on the screen.
       shift: (down, across), fractions of height and width; the *sampling points* go down and to the
         right, so a positive shift moves the content up and to the left.
-      shear: s in degrees. As Keras', it is no pure shear: it narrows the columns by cos s too.
+      shear: s in degrees. As Keras', it is no pure shear: the width grows by 1 / cos s too.
       zoom: (rows, columns), > 0; below 1 magnifies.
       flip: mirror left and right, after everything else.
         All parameters but the shape may be traced.

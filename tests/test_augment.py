@@ -161,7 +161,7 @@ def test_the_single_transforms_do_what_they_say():
     np.testing.assert_allclose(aug.adjust_brightness(0.8 * image, 2.0).max(), 1.0)
 
 
-def test_shear_moves_columns_along_the_rows():
+def test_shear_slides_columns_along_each_other():
     vertical = jnp.zeros((41, 41, 1)).at[20, :].set(1.0)
     slanted = np.asarray(aug.shear(vertical, 20.0))[..., 0]
     rise = slanted[:, 30].argmax() - slanted[:, 10].argmax()
