@@ -7,7 +7,7 @@ no batch axis: `jax.vmap` gives them one. Randomness is drawn (`draw`) apart fro
 
 import dataclasses
 import math
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 import jax
 import jax.numpy as jnp
@@ -152,6 +152,25 @@ def draw(key: PRNGKeyArray, config: AugmentConfig) -> Parameters:
         brightness=1.0 + config.brightness * either[6],
         flip=u[7] < config.flip,
     )
+
+
+@overload
+def augment(
+    key: PRNGKeyArray,
+    images: Float[Array, "batch height width channel"],
+    config: AugmentConfig,
+) -> Float[Array, "batch height width channel"]: ...
+
+
+@overload
+def augment(
+    key: PRNGKeyArray,
+    images: Float[Array, "batch height width channel"],
+    config: AugmentConfig,
+    masks: Shaped[Array, "batch height width mask"],
+) -> tuple[
+    Float[Array, "batch height width channel"], Shaped[Array, "batch height width mask"]
+]: ...
 
 
 def augment(

@@ -126,7 +126,7 @@ def train_step(
         loss_sum=state.loss_sum + loss * weight_sum,
         weight_sum=state.weight_sum + weight_sum,
     )
-    return new_state, {"loss": loss, "grad_norm": optax.global_norm(gradients)}
+    return new_state, {"loss": loss, "grad_norm": optax.tree.norm(gradients)}
 
 
 def eval_step(
