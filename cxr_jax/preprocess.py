@@ -26,6 +26,9 @@ __all__ = [
     "stages",
 ]
 
+VERSION = 1
+"""To be raised when the same config comes to make another image: caches are named by it."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Crop:
@@ -50,7 +53,7 @@ class Crop:
 class PreprocessConfig:
     """How every image is prepared; a change makes a new cache."""
 
-    crop: Crop = setting(  # noqa: RUF009 (it is a field)
+    crop: Crop = setting(
         Crop(), "what is cut off: left,right,top,bottom", unit="fractions of width and height"
     )
     clahe_clip_limit: float = setting(

@@ -74,7 +74,7 @@ def test_crop_of_nothing_is_the_image():
         ({"left": 1.0}, r"crop left must be a fraction in \[0, 1\), got 1.0"),
         ({"top": -0.1}, r"crop top must be a fraction in \[0, 1\), got -0.1"),
         ({"left": float("nan")}, "crop left must be a fraction"),
-        ({"left": 0.5, "right": 0.5}, "crop left \\+ right must be below 1, got 1.0"),
+        ({"left": 0.5, "right": 0.5}, r"crop fractions left \+ right must be < 1, got 0.5 \+ 0.5"),
         ({"top": 0.4, "bottom": 0.59}, "crop leaves nothing of an image of 2 x 2 pixels"),
     ],
 )

@@ -19,8 +19,18 @@ LARGEST_AREA = 2**27
 """Pixels; several times the largest film scans. A file that claims more is not decoded."""
 
 LEAVE_OUT = "or leave such images out with --on_bad_image=skip"
+"""The cure of last resort for every bad image."""
+
 _GET_AGAIN = f"get the file again, {LEAVE_OUT}"
 _CONVERT = f"convert it, {LEAVE_OUT}"
+
+
+class BadImageError(DataError):
+    """One image cannot be used; `reason` says why, without the path and the cure."""
+
+    def __init__(self, path: Path, reason: str, cure: str) -> None:
+        super().__init__(f"{path}: {reason}; {cure}")
+        self.reason = reason
 
 
 def decode(path: Path, *, bit_depth: int | None = None) -> HostImage:
@@ -36,41 +46,37 @@ def decode(path: Path, *, bit_depth: int | None = None) -> HostImage:
       uint8 or uint16 [height, width], the file's own values.
 
     Raises:
-      DataError: the file is missing, empty, truncated, damaged, not an image, in colour, smaller
+      BadImageError: the file is missing, empty, truncated, damaged, no image, in colour, smaller
         than 32 pixels a side, larger than 134 million pixels, or of another depth than promised.
     """
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}; {_GET_AGAIN}") from error
+        raise BadImageError(path, f"cannot be read: {error.strerror}", _GET_AGAIN) from error
     try:
         header = read_header(data)
     except BadFileError as error:
-        raise DataError(f"{path}: {error}; {_GET_AGAIN}") from error
+        raise BadImageError(path, str(error), _GET_AGAIN) from error
     size = f"{header.width} x {header.height} pixels"
     if min(header.width, header.height) < SMALLEST_SIDE:
-        raise DataError(f"{path}: {size} is too small for a radiograph; {_GET_AGAIN}")
+        raise BadImageError(path, f"{size} is too small for a radiograph", _GET_AGAIN)
     if header.width * header.height > LARGEST_AREA:
-        raise DataError(f"{path}: {size} is more than the {LARGEST_AREA:,} accepted; {_GET_AGAIN}")
+        raise BadImageError(path, f"{size} is more than the {LARGEST_AREA:,} accepted", _CONVERT)
     image = _decode_bytes(data)
     if image is None:
-        raise DataError(f"{path}: OpenCV cannot decode this {header.format} file; {_GET_AGAIN}")
+        raise BadImageError(path, f"OpenCV cannot decode this {header.format} file", _GET_AGAIN)
     if image.ndim == 3:
         colours = image[..., :3] if image.shape[2] > 2 else image[..., :1]
         if (colours != colours[..., :1]).any():
-            raise DataError(
-                f"{path}: the image is in colour where a radiograph is grey; {_CONVERT}"
-            )
+            raise BadImageError(path, "in colour, where a radiograph is grey", _CONVERT)
         image = np.ascontiguousarray(colours[..., 0])
     if image.dtype not in (np.uint8, np.uint16):
-        raise DataError(
-            f"{path}: pixels are {image.dtype}, not integers of 8 or 16 bits; {_CONVERT}"
-        )
+        reason = f"pixels are {image.dtype}, not integers of 8 or 16 bits"
+        raise BadImageError(path, reason, _CONVERT)
     bits = 8 * image.itemsize
     if bit_depth not in (None, bits):
-        raise DataError(
-            f"{path}: {bits} bits a pixel where the data set promises {bit_depth}; {_CONVERT}"
-        )
+        reason = f"{bits} bits a pixel where the data set promises {bit_depth}"
+        raise BadImageError(path, reason, _CONVERT)
     return image
 
 

@@ -1,0 +1,248 @@
+"""Decode and preprocess every image once, and keep the result for this run and all later ones."""
+
+import collections
+import concurrent.futures
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import cv2
+import numpy as np
+import tqdm
+from jaxtyping import Int, UInt8, UInt16
+
+from cxr_jax import preprocess as preprocessing
+from cxr_jax.errors import DataError
+from cxr_jax.host_image import HostImage
+from cxr_jax.pipeline import store
+from cxr_jax.pipeline.decode import LEAVE_OUT, BadImageError, decode
+from cxr_jax.pipeline.once import make_directory_once
+from cxr_jax.pipeline.record import Record
+from cxr_jax.pipeline.store import ImageStore, write_images
+from cxr_jax.preprocess import PreprocessConfig
+
+ON_BAD_IMAGE = ("fail", "skip")
+
+_SKIPPED = "skipped.json"  # [[position, reason], …]
+_DESCRIPTION = "made_from.json"  # for people: what the folder's name is a hash of
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Prepared:
+    """Preprocessed images on disk, and the records they belong to.
+
+    Attributes:
+      images: what `prepared[i]` reads from; small, can be pickled.
+      records: what is known of each image.
+      kept: the position of each image among the records that `prepare` was given.
+      skipped: (image, reason) of those that could not be used.
+    """
+
+    images: ImageStore
+    records: tuple[Record, ...]
+    kept: Int[np.ndarray, "image"]
+    skipped: tuple[tuple[str, str], ...]
+
+    @property
+    def path(self) -> Path:
+        """The folder with the images."""
+        return self.images.folder
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(
+        self, index: Any
+    ) -> UInt8[np.ndarray, "height width 1"] | UInt16[np.ndarray, "height width 1"]:
+        """Image `index` as the model gets it, before it becomes a float."""
+        return self.images[index]
+
+
+def prepare(
+    records: Sequence[Record],
+    config: PreprocessConfig,
+    *,
+    cache_dir: Path,
+    on_bad_image: str = "fail",
+    workers: int | None = None,
+    progress: bool = True,
+) -> Prepared:
+    """Decode and preprocess all images, unless that was done before.
+
+    The result is a folder in `cache_dir`, named by a hash of everything it depends on: paths, sizes
+    and modification times of the files, the config, the versions of preprocessing, decoder and
+    layout. It is there whole or not at all, whoever is killed and however many runs start at once.
+
+    Args:
+      records: what to prepare, in this order.
+      config: how.
+      cache_dir: made if it is not there.
+      on_bad_image: "fail" stops at the first image that cannot be used; "skip" leaves such images
+        out and lists them.
+      workers: threads; as many as there are processors if None.
+      progress: whether to show a progress bar where stderr is a terminal.
+
+    Returns:
+      The images that could be used.
+
+    Raises:
+      ValueError: on_bad_image is another word, or the crop leaves nothing of an image.
+      DataError: an image cannot be used and on_bad_image is "fail", or none can, or the folder of
+        an earlier run is damaged.
+      WorkspaceError: cache_dir cannot be written, or the disk is full.
+    """
+    if on_bad_image not in ON_BAD_IMAGE:
+        raise ValueError(
+            f"on_bad_image must be one of {', '.join(ON_BAD_IMAGE)}, got {on_bad_image!r}"
+        )
+    if not records:
+        raise DataError("there are no images to prepare")
+    stats = [_stat(record.path) for record in records]
+    missing = [record for record, stat in zip(records, stats, strict=True) if stat is None]
+    if missing and on_bad_image == "fail":
+        raise BadImageError(
+            missing[0].path,
+            f"no such file; of {len(records):,} images {len(missing):,} are missing",
+            f"add them, {LEAVE_OUT}",
+        )
+    description = _description(config)
+    name = f"radiographs-{config.image_size}-{_hash(records, stats, description)}"
+    folder = cache_dir.absolute() / name
+
+    def make(partial: Path) -> None:
+        skipped: list[tuple[int, str]] = []
+        images = _preprocessed(records, config, on_bad_image, skipped, workers, progress)
+        dtype = np.uint8 if config.bit_depth == 8 else np.uint16
+        write_images(partial, images, size=config.image_size, dtype=dtype)
+        if len(skipped) == len(records):
+            raise DataError(
+                f"none of the {len(records):,} images can be used; {records[0].path}, the first: "
+                f"{skipped[0][1]}; check --data_dir"
+            )
+        (partial / _SKIPPED).write_text(json.dumps(skipped, indent=2))
+        (partial / _DESCRIPTION).write_text(json.dumps(description, indent=2))
+
+    if not make_directory_once(folder, make):
+        ImageStore(folder).check()
+    skipped = json.loads((folder / _SKIPPED).read_text())
+    if skipped and on_bad_image == "fail":
+        position, reason = skipped[0]
+        raise BadImageError(records[position].path, reason, f"get the file again, {LEAVE_OUT}")
+    kept = np.setdiff1d(np.arange(len(records)), [position for position, _ in skipped])
+    return Prepared(
+        images=ImageStore(folder),
+        records=tuple(records[position] for position in kept),
+        kept=kept,
+        skipped=tuple((records[position].image, reason) for position, reason in skipped),
+    )
+
+
+def _preprocessed(
+    records: Sequence[Record],
+    config: PreprocessConfig,
+    on_bad_image: str,
+    skipped: list[tuple[int, str]],
+    workers: int | None,
+    progress: bool,
+) -> Iterator[HostImage]:
+    """The images in order; what is left out is appended to `skipped`."""
+
+    def one(record: Record) -> HostImage | BadImageError:
+        try:
+            image = decode(record.path, bit_depth=record.bit_depth)
+        except BadImageError as error:
+            return error
+        return preprocessing.preprocess(image, config)
+
+    workers = workers or _processors()
+    with (
+        _one_opencv_thread(),
+        tqdm.tqdm(
+            total=len(records),
+            desc="preparing images",
+            unit="img",
+            disable=None if progress else True,
+        ) as bar,
+    ):
+        for position, result in enumerate(_map_in_order(one, records, workers)):
+            bar.update()
+            if isinstance(result, BadImageError):
+                if on_bad_image == "fail":
+                    raise result
+                skipped.append((position, result.reason))
+            else:
+                yield result
+
+
+def _map_in_order(
+    function: Callable[[_Item], _Result], items: Iterable[_Item], workers: int
+) -> Iterator[_Result]:
+    """Apply a function in threads (OpenCV releases the interpreter lock), a few items ahead."""
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        waiting: collections.deque[concurrent.futures.Future[_Result]] = collections.deque()
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) > 4 * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+@contextlib.contextmanager
+def _one_opencv_thread() -> Iterator[None]:
+    """One thread an image is faster than all of them in turn."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
+
+
+def _processors() -> int:
+    """How many this process may use, where the system tells."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _stat(path: Path) -> tuple[int, int] | None:
+    """Size and modification time, None where there is no file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
+def _description(config: PreprocessConfig) -> dict[str, Any]:
+    """What the images depend on apart from the files."""
+    return {
+        "config": dataclasses.asdict(config),
+        "preprocess": preprocessing.VERSION,
+        "layout": store.VERSION,
+        "opencv": cv2.__version__,
+    }
+
+
+def _hash(
+    records: Sequence[Record],
+    stats: Sequence[tuple[int, int] | None],
+    description: dict[str, Any],
+) -> str:
+    digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
+    for record, stat in zip(records, stats, strict=True):
+        line = (str(record.path.absolute()), record.bit_depth, stat)
+        digest.update(json.dumps(line).encode() + b"\n")
+    return digest.hexdigest()[:16]
