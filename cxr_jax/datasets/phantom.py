@@ -8,6 +8,7 @@ cardiothoracic_ratio. Cardiomegaly is a ratio above 0.5.
 import concurrent.futures
 import csv
 import functools
+import operator
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -134,6 +135,7 @@ def _record(data_dir: Path, row: Row) -> Record:
         path=path,
         patient=row["patient"],
         view=row["view"],
+        bit_depth=8,
         labels={"Cardiomegaly": enlarged, NO_FINDING: 1.0 - enlarged},
         measurements={"cardiothoracic_ratio": ratio},
     )
@@ -154,7 +156,7 @@ def _draw(
         phantoms = _draw_batch(
             jax.random.key(seed), patients[batch], films[batch], image_size=image_size
         )
-        phantoms = ChestPhantom(*(np.asarray(array)[:kept] for array in phantoms))
+        phantoms = jax.tree.map(operator.itemgetter(slice(kept)), jax.device_get(phantoms))
         yield patients[batch[:kept]], films[batch[:kept]], phantoms
 
 

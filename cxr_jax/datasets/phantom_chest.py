@@ -124,8 +124,8 @@ def marker(film: Film, shape: tuple[int, int]) -> Plane:
     cos, sin = jnp.cos(film.marker_tilt), jnp.sin(film.marker_tilt)
     segments = jnp.asarray(glyph_segments("LR"))[which]
     edge = 0.7 * pixel_size(shape) / film.marker_size
-    letter = strokes(cos * x + sin * y, cos * y - sin * x, segments, radius=0.16, edge=edge)
-    return (film.marker > 0) * letter
+    radii = jnp.full(segments.shape[0], jnp.where(film.marker > 0, 0.16, -jnp.inf))
+    return strokes(cos * x + sin * y, cos * y - sin * x, segments, radii=radii, edge=edge)
 
 
 def collimator(film: Film, shape: tuple[int, int]) -> Bool[Array, "height width"]:

@@ -77,22 +77,20 @@ def strokes(
     y: Plane,
     segments: Float[Array, "segment 2 2"],
     *,
-    radius: float | Scalar | Float[Array, "segment"],
+    radii: Float[Array, "segment"],
     edge: float | Scalar,
 ) -> Plane:
-    """Return the coverage of straight strokes with round ends."""
-    radii = jnp.broadcast_to(jnp.asarray(radius), segments.shape[:1])
+    """Return the coverage of straight strokes with round ends; none is seen of radius -inf."""
 
-    def add(nearest: Plane, stroke: tuple) -> tuple[Plane, None]:
-        (start, end), r = stroke
+    def add(inside: Plane, stroke: tuple) -> tuple[Plane, None]:
+        (start, end), radius = stroke
         along = end - start
         px, py = x - start[0], y - start[1]
         t = jnp.clip((px * along[0] + py * along[1]) / (along @ along + 1e-9), 0, 1)
         distance = jnp.sqrt((px - t * along[0]) ** 2 + (py - t * along[1]) ** 2 + 1e-12)
-        return jnp.maximum(nearest, r - distance), None
+        return jnp.maximum(inside, radius - distance), None
 
-    nearest = jax.lax.scan(add, jnp.full_like(x, -jnp.inf), (segments, radii))[0]
-    return soft(nearest, edge=edge)
+    return soft(jax.lax.scan(add, jnp.full_like(x, -jnp.inf), (segments, radii))[0], edge=edge)
 
 
 def bezier(points: Float[Array, "3 2"], *, segments: int) -> Float[Array, "{segments} 2 2"]:

@@ -87,7 +87,7 @@ class Film(NamedTuple):
     wire_bend: Float[Array, "3 2"]
     vessel_turn: Float[Array, "side branch"]
     vessel_length: Float[Array, "side branch"]
-    vessel_fork: Float[Array, "side 2 branch"]
+    vessel_forks: Float[Array, "2 side branch"]
 
 
 VESSELS = 8  # that leave each hilum
@@ -119,7 +119,7 @@ _FILM = {
     "wire_bend": Range(-0.6, 0.6, (3, 2)),
     "vessel_turn": Range(-0.35, 0.35, (2, VESSELS)),
     "vessel_length": Range(0.12, 0.25, (2, VESSELS)),
-    "vessel_fork": Range(0.2, 0.7, (2, 2, VESSELS)),
+    "vessel_forks": Range(0.2, 0.7, (2, 2, VESSELS)),
 }
 _AP = 0.4  # share of the films in this view
 _NO_MARKER, _NO_R = 0.2, 0.75  # shares of the films without a letter, and with none or an L
@@ -143,4 +143,5 @@ def draw_film(key: PRNGKeyArray) -> Film:
     numbers["zoom"] += 0.04 * view  # AP: the chest's front is farther from the detector
     numbers["breath"] -= 0.09 * view  # AP: lying, the breath is shallow
     numbers["contrast"] -= 0.15 * view  # AP: less power, more scatter
+    numbers["vessel_forks"] *= jnp.array([-1.0, 1.0])[:, None, None]  # one up, one down
     return Film(view=view, marker=marker, **numbers)

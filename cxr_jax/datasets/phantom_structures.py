@@ -37,7 +37,6 @@ class Chest(NamedTuple):
     u: Plane
     v: Plane
     s: Plane  # distance from the midline
-    left: Plane  # 1 in the patient's left half, else 0
     edge: float  # half the blur of an outline
     ratio: Scalar
     cage: Plane  # half the width inside the ribs at this level
@@ -53,7 +52,7 @@ def stand(patient: Patient, film: Film, shape: tuple[int, int]) -> Chest:
     x, y = x - film.right, y - film.down
     cos, sin = jnp.cos(film.rotation), jnp.sin(film.rotation)
     u, v = (cos * x + sin * y) / film.zoom, (cos * y - sin * x) / film.zoom
-    s, left = jnp.abs(u), (u > 0).astype(jnp.float32)
+    s = jnp.abs(u)
 
     sulcus = patient.sulcus + film.breath
     widest = sulcus - 0.2
@@ -75,7 +74,6 @@ def stand(patient: Patient, film: Film, shape: tuple[int, int]) -> Chest:
         u=u,
         v=v,
         s=s,
-        left=left,
         edge=max(0.01, 0.75 * pixel_size(shape)),
         ratio=ratio,
         cage=cage,
@@ -139,25 +137,23 @@ def lungs(key: PRNGKeyArray, chest: Chest, film: Film) -> Plane:
 
 def vessels(chest: Chest, film: Film) -> Plane:
     """Hila and the arteries that branch from them."""
-    plane = jnp.zeros_like(chest.u)
-    for side in range(2):
-        turn = jnp.linspace(-1.2, 1.4, VESSELS) + film.vessel_turn[side]
-        step = film.vessel_length[side][:, None]
-        forks = film.vessel_fork[side]
-        root = jnp.stack([jnp.full_like(turn, 0.15), -0.06 + 0.09 * turn], axis=-1)
-        fork = root + step * _direction(turn)
-        ends = [fork + step * _direction(turn + way) for way in (-forks[0], forks[1])]
-        starts = jnp.concatenate([root, fork, fork])
-        segments = jnp.stack([starts, jnp.concatenate([fork, *ends])], axis=1)
-        radii = jnp.repeat(jnp.array([0.010, 0.006, 0.006]), VESSELS)
-        half = strokes(chest.s, chest.v, segments, radius=radii, edge=chest.edge)
-        plane = jnp.where(chest.left == side, half, plane)
+    turn = jnp.linspace(-1.2, 1.4, VESSELS) + film.vessel_turn
+    length = film.vessel_length[..., None]
+    root = jnp.stack([jnp.full_like(turn, 0.15), -0.06 + 0.09 * turn], axis=-1)
+    fork = root + length * _direction(turn)
+    ends = [fork + length * _direction(turn + fork_turn) for fork_turn in film.vessel_forks]
+    starts = jnp.concatenate([root, fork, fork], axis=1)
+    segments = jnp.stack([starts, jnp.concatenate([fork, *ends], axis=1)], axis=2)
+    segments *= jnp.array([[-1.0, 1.0], [1.0, 1.0]])[:, None, None]  # the right side, the left
+    radii = jnp.tile(jnp.repeat(jnp.array([0.010, 0.006, 0.006]), VESSELS), 2)
+    segments = segments.reshape(-1, 2, 2)
+    plane = strokes(chest.u, chest.v, segments, radii=radii, edge=chest.edge)
     fade = jnp.clip(1 - jnp.hypot(chest.s - 0.15, chest.v + 0.05) / 0.5, 0, 1)
     hilum = soft(ellipse(chest.s, chest.v, centre=(0.15, -0.05), radii=(0.08, 0.14)), edge=0.06)
     return soft(chest.lungs, edge=chest.edge) * (0.08 * plane * fade + 0.10 * hilum)
 
 
-def _direction(angle: Float[Array, "branch"]) -> Float[Array, "branch 2"]:
+def _direction(angle: Float[Array, "side branch"]) -> Float[Array, "side branch 2"]:
     return jnp.stack([jnp.cos(angle), jnp.sin(angle)], axis=-1)
 
 
@@ -236,8 +232,7 @@ def devices(chest: Chest, film: Film) -> Plane:
     """Now and then a central venous line and a wire of an electrocardiogram."""
     line = jnp.array([[-0.45, -0.75], [-0.10, -0.72], [-0.09, -0.12]]) + film.line_bend
     wire = jnp.array([[-0.9, 0.4], [0.0, -0.3], [0.8, -0.3]]) + film.wire_bend
-    plane = jnp.zeros_like(chest.u)
-    for shown, points in ((film.line > 0, line), (film.wire > 0, wire)):
-        curve = bezier(points, segments=8)
-        plane += shown * strokes(chest.u, chest.v, curve, radius=0.0065, edge=chest.edge)
-    return 0.11 * plane
+    segments = jnp.concatenate([bezier(line, segments=8), bezier(wire, segments=8)])
+    shown = jnp.repeat(jnp.stack([film.line, film.wire]) > 0, 8)
+    radii = jnp.where(shown, 0.0065, -jnp.inf)
+    return 0.11 * strokes(chest.u, chest.v, segments, radii=radii, edge=chest.edge)
