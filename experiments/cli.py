@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from absl import app, flags
+from absl import app, flags, logging
 
 from cxr_jax.errors import CxrError
 from cxr_jax.preprocess import Crop
@@ -175,6 +175,7 @@ def _run(
     options: Mapping[str, Option],
     phantoms: Mapping[str, Any],
 ) -> None:
+    logging.set_verbosity(logging.WARNING)  # Orbax tells each of its steps otherwise
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     try:
         if len(arguments) > 1:

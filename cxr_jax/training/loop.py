@@ -209,8 +209,11 @@ class Trainer:
         progress.history.append(row)
         self.log.epoch(row)
         console.say(console.table_row(row))
-        zero = jnp.zeros((), jnp.float32)
-        return self.parallel.place(dataclasses.replace(now, loss_sum=zero, weight_sum=zero))
+        # Two zeros: a buffer cannot be donated twice.
+        loss_sum, weight_sum = jnp.zeros((), jnp.float32), jnp.zeros((), jnp.float32)
+        return self.parallel.place(
+            dataclasses.replace(now, loss_sum=loss_sum, weight_sum=weight_sum)
+        )
 
 
 def _better(new: list[float], old: list[float]) -> bool:

@@ -1,0 +1,281 @@
+"""Whole runs on phantoms, tiny: what they leave, and that nothing tells they were stopped."""
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from cxr_jax.augment import AugmentConfig
+from cxr_jax.errors import CheckpointError, TrainingError
+from cxr_jax.preprocess import PreprocessConfig
+from cxr_jax.training import Config, fit
+
+SMALL = {
+    "phantom_count": 64,
+    "phantom_size": 64,
+    "model": "tiny",
+    "batch_size": 8,
+    "epochs": 2,
+    "bootstrap_samples": 50,
+    "preprocess": PreprocessConfig(image_size=32),
+}
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+def config(workdir: Path, cache: Path, **changes) -> Config:
+    return Config(**{**SMALL, "workdir": str(workdir), "cache_dir": str(cache), **changes})
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, cache):
+    """One run, looked at by many tests."""
+    workdir = tmp_path_factory.mktemp("runs") / "whole"
+    return fit(config(workdir, cache))
+
+
+def weights(workdir: Path, step: int) -> dict[str, np.ndarray]:
+    """Every array of a run's last checkpoint, by its path, through Orbax without a template."""
+    import orbax.checkpoint as ocp
+
+    with ocp.StandardCheckpointer() as checkpointer:
+        tree = checkpointer.restore(workdir.absolute() / "checkpoints/last" / str(step) / "state")
+    return {
+        jax.tree_util.keystr(path): np.asarray(leaf)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+    }
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def history(workdir: Path) -> list[dict]:
+    """The rows of metrics.jsonl but for the times."""
+    lines = (workdir / "metrics.jsonl").read_text().splitlines()
+    timeless = [json.loads(line) for line in lines]
+    for row in timeless:
+        del row["seconds"], row["images_per_second"]
+    return timeless
+
+
+@pytest.mark.smoke
+def test_a_run_leaves_what_the_readme_promises(run):
+    names = {path.name for path in run.workdir.iterdir()}
+    assert names >= {
+        "config.json",
+        "environment.json",
+        "split.csv",
+        "metrics.jsonl",
+        "tensorboard",
+        "checkpoints",
+        "predictions_validation.csv",
+        "predictions_test.csv",
+        "evaluation.json",
+        "report.html",
+        "figures",
+    }
+    assert [row["epoch"] for row in run.history] == [1, 2]
+    assert list((run.workdir / "tensorboard").iterdir())
+
+
+def test_no_patient_is_in_two_splits(run):
+    seen: dict[str, set[str]] = {}
+    for row in rows(run.workdir / "split.csv"):
+        seen.setdefault(row["patient"], set()).add(row["split"])
+    assert {len(splits) for splits in seen.values()} == {1}
+    assert set.union(*seen.values()) == {"train", "validation", "test"}
+
+
+def test_predictions_are_the_test_split_in_order(run):
+    predicted = rows(run.workdir / "predictions_test.csv")
+    expected = [row for row in rows(run.workdir / "split.csv") if row["split"] == "test"]
+    assert [(r["image"], r["patient"]) for r in predicted] == [
+        (r["image"], r["patient"]) for r in expected
+    ]
+    assert [float(r["label"]) for r in predicted] == [float(r["label"]) for r in expected]
+    assert all(0 <= float(r["probability"]) <= 1 for r in predicted)
+
+
+def test_the_report_stands_alone(run):
+    page = (run.workdir / "report.html").read_text()
+    assert "http" not in page.replace("http-equiv", "")
+    for heading in ("Result", "Training", "Preprocessing", "Augmentation", "Config", "Environment"):
+        assert f"<h2>{heading}" in page
+    assert "tiny DenseNet, 32 x 32" in page
+    assert page.count("data:image/png;base64,") >= 3
+
+
+def test_the_same_config_gives_the_same_bits(run, tmp_path, cache):
+    again = fit(config(tmp_path / "again", cache))
+    assert history(again.workdir) == history(run.workdir)
+    np.testing.assert_array_equal(
+        again.predictions["test"].probabilities, run.predictions["test"].probabilities
+    )
+
+
+def test_a_run_killed_in_mid_epoch_ends_in_the_same_bits(tmp_path, cache):
+    """Really killed, by a signal that no handler sees, and resumed in another process."""
+    flags = [
+        "--model=tiny", "--phantom_count=120", "--phantom_size=64", "--image_size=32",
+        "--batch_size=4", "--epochs=3", "--checkpoint_every=2", "--bootstrap_samples=50",
+        f"--cache_dir={cache}",
+    ]  # fmt: skip
+    command = [sys.executable, "-m", "experiments.cardiomegaly", *flags]
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+    done = subprocess.run([*command, f"--workdir={whole}"], check=False, **quiet)
+    assert done.returncode == 0, done.stderr
+
+    process = subprocess.Popen([*command, f"--workdir={killed}"], **quiet)
+    steps_per_epoch = json.loads((whole / "metrics.jsonl").read_text().splitlines()[0])["step"]
+    last = killed / "checkpoints/last"
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        saved = [int(p.name) for p in last.glob("*") if p.name.isdigit()]
+        if any(step > steps_per_epoch and step % steps_per_epoch for step in saved):
+            break
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, "the run ended before it could be killed"
+    process.stderr.close()
+    assert not (killed / "report.html").exists()
+
+    done = subprocess.run([*command, f"--workdir={killed}", "--resume"], check=False, **quiet)
+    assert done.returncode == 0, done.stderr
+    last_step = json.loads((whole / "metrics.jsonl").read_text().splitlines()[-1])["step"]
+    expected, got = weights(whole, last_step), weights(killed, last_step)
+    assert expected.keys() == got.keys()
+    assert any("opt_state" in name for name in expected)
+    for name in expected:
+        np.testing.assert_array_equal(got[name], expected[name], err_msg=name)
+    assert history(killed) == history(whole)
+    for name in ("predictions_test.csv", "predictions_validation.csv", "evaluation.json"):
+        assert (killed / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_max_steps_stops_within_an_epoch_and_resume_goes_on(run, tmp_path, cache):
+    workdir = tmp_path / "short"
+    short = fit(config(workdir, cache, max_steps=3))
+    assert short.history == []
+    assert (workdir / "report.html").exists()
+    whole = fit(config(workdir, cache, resume=True))
+    assert history(whole.workdir) == history(run.workdir)
+
+
+def test_a_checkpoint_of_another_config_is_refused_with_the_fields(run, cache):
+    with pytest.raises(CheckpointError, match=r"lr: 0\.001 there, 0\.01 here"):
+        fit(config(run.workdir, cache, resume=True, lr=0.01))
+    other = PreprocessConfig(image_size=32, clahe_clip_limit=3.0)
+    with pytest.raises(CheckpointError, match=r"clahe_clip_limit: 2\.0 there, 3\.0 here"):
+        fit(config(run.workdir, cache, resume=True, preprocess=other))
+
+
+def test_a_run_is_not_written_over(run, cache):
+    with pytest.raises(CheckpointError, match="holds a run already; add --resume"):
+        fit(config(run.workdir, cache))
+
+
+def test_init_from_starts_at_the_other_runs_weights(run, tmp_path, cache):
+    started = fit(
+        config(tmp_path / "next", cache, init_from=str(run.workdir), max_steps=1, lr=1e-12)
+    )
+    for name, leaf in jax.tree_util.tree_leaves_with_path(started.variables["params"]):
+        there = run.variables["params"]
+        for part in name:
+            there = there[part.key]
+        np.testing.assert_allclose(leaf, there, atol=1e-6)
+
+
+def test_init_from_another_network_is_refused(run, tmp_path, cache):
+    with pytest.raises(CheckpointError, match="choose the model that it was trained with"):
+        fit(config(tmp_path / "next", cache, init_from=str(run.workdir), model="densenet121"))
+    with pytest.raises(CheckpointError, match="no such run"):
+        fit(config(tmp_path / "other", cache, init_from=str(tmp_path / "nowhere")))
+
+
+def test_divergence_names_the_step_and_the_last_good_checkpoint(tmp_path, cache):
+    with pytest.raises(TrainingError, match=r"diverged at step \d+: .*good checkpoint: .*last"):
+        fit(config(
+            tmp_path / "run", cache, lr=1e30, clip_norm=0.0, optimizer="sgd", schedule="constant",
+            warmup=0.0, checkpoint_every=1,
+        ))  # fmt: skip
+
+
+def test_early_stopping_waits_as_long_as_it_is_told(tmp_path, cache):
+    stopped = fit(config(tmp_path / "run", cache, lr=1e-12, epochs=9, patience=2))
+    best = max(i for i, row in enumerate(stopped.history) if row["is_best"])
+    assert len(stopped.history) in (9, best + 3)
+    assert len(stopped.history) < 9 or best > 6
+
+
+def test_an_interrupted_run_is_saved_and_goes_on(run, tmp_path, cache):
+    asked = []
+
+    def after_three_steps() -> bool:
+        asked.append(1)
+        return len(asked) == 3
+
+    workdir = tmp_path / "run"
+    with pytest.raises(TrainingError, match="interrupted after step 3"):
+        fit(config(workdir, cache), interrupted=after_three_steps)
+    assert history(fit(config(workdir, cache, resume=True)).workdir) == history(run.workdir)
+
+
+@pytest.mark.parametrize("optimizer", ["rmsprop", "sgd", "adamw"])
+@pytest.mark.parametrize("parallel", ["jit", "pmap"])
+def test_other_optimizers_and_pmap_train(tmp_path, cache, optimizer, parallel):
+    done = fit(config(
+        tmp_path / "run", cache, optimizer=optimizer, parallel=parallel, schedule="step",
+        batch_size=16, epochs=1,
+    ))  # fmt: skip
+    assert len(done.history) == 1
+
+
+def test_bad_directories_are_one_clear_error(tmp_path, cache):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="cannot be written"):
+        fit(config(tmp_path / "file" / "run", cache))
+
+
+def test_it_works_without_augmentation_smoothing_mixing_or_preprocessing(tmp_path, cache):
+    plain = config(
+        tmp_path / "run",
+        cache,
+        epochs=1,
+        augment=AugmentConfig(enabled=False),
+        label_smoothing=0.0,
+        mixup_alpha=0.0,
+        preprocess=PreprocessConfig(image_size=32, clahe_clip_limit=0.0, remove_artefacts=False),
+    )
+    assert fit(plain).history[0]["train_loss"] > 0
+
+
+def test_real_radiographs_train_and_the_report_says_how_little_they_tell(
+    nih_sample, tmp_path, cache
+):
+    done = fit(
+        config(
+            tmp_path / "run",
+            cache,
+            dataset="nih",
+            data_dir=str(nih_sample),
+            epochs=1,
+            preprocess=PreprocessConfig(image_size=32),
+        )
+    )
+    assert done.test.images == len(rows(done.workdir / "predictions_test.csv"))
+    interval = done.test.estimates["auroc"]
+    assert interval.low < interval.value < interval.high
+    assert "too few" in (done.workdir / "report.html").read_text()
