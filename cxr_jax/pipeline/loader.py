@@ -1,0 +1,175 @@
+"""Batches of prepared images, by Grain.
+
+A batch is a dict of NumPy arrays: "image" uint8|uint16 [batch, height, width, 1], "label" float32
+[batch, label] (1, 0, NaN), "weight" float32 [batch] (1, or 0 for padding). Of several processes
+each reads its own rows of every global batch, and no others.
+"""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import grain
+import numpy as np
+from absl import flags
+from jaxtyping import Float32, Int
+
+from cxr_jax.errors import DataError
+from cxr_jax.pipeline.prepare import Prepared
+from cxr_jax.pipeline.store import ImageStore
+
+Batch = dict[str, np.ndarray]
+
+_PADDING = -1
+
+
+def train_batches(
+    prepared: Prepared,
+    indices: Int[np.ndarray, "subset"],
+    labels: Float32[np.ndarray, "image label"],
+    *,
+    batch_size: int,
+    seed: int,
+    workers: int = 0,
+    process_index: int = 0,
+    process_count: int = 1,
+) -> grain.DatasetIterator:
+    """Endless batches, in a new random order each epoch; what does not fill a batch is left out.
+
+    Args:
+      prepared: the images.
+      indices: which of them to train on.
+      labels: a row for every image of `prepared`.
+      batch_size: of the global batch; every process gets its share.
+      seed: of the order. The order depends on nothing else.
+      workers: processes that read; 0 reads in threads of this one.
+      process_index: which process this is, of process_count.
+      process_count: how many processes share a batch.
+
+    Returns:
+      An iterator; `get_state()` and `set_state()` continue exactly behind the last batch that was
+      taken, as do Grain's checkpoint handlers. Close it (`close()`) when it has workers.
+
+    Raises:
+      DataError: there are fewer images than a batch holds.
+      ValueError: batch_size is not a positive multiple of process_count.
+    """
+    share = _share(batch_size, process_index, process_count)
+    if len(indices) < batch_size:
+        raise DataError(
+            f"a batch of {batch_size:,} images is larger than the training set, which has "
+            f"{len(indices):,}; lower --batch_size"
+        )
+    order = _RandomOrder(indices, batch_size, seed)
+    return _read(order, prepared, labels, share, workers, with_index=False)
+
+
+def eval_batches(
+    prepared: Prepared,
+    indices: Int[np.ndarray, "subset"],
+    labels: Float32[np.ndarray, "image label"],
+    *,
+    batch_size: int,
+    workers: int = 0,
+    process_index: int = 0,
+    process_count: int = 1,
+) -> Iterator[Batch]:
+    """One pass in the order of `indices`; the last batch is filled up with images of weight 0.
+
+    Args:
+      prepared, indices, labels, batch_size, workers, process_index, process_count: as for
+        `train_batches`, but there may be fewer images than a batch holds.
+
+    Yields:
+      Batches that have "index" too, int32 [batch]: positions in `prepared`, -1 for padding.
+
+    Raises:
+      ValueError: batch_size is not a positive multiple of process_count.
+    """
+    share = _share(batch_size, process_index, process_count)
+    count = -(-len(indices) // batch_size)
+    padded = np.full(count * batch_size, _PADDING)
+    padded[: len(indices)] = indices
+    order = padded.reshape(count, batch_size)
+    return _read(order, prepared, labels, share, workers, with_index=True)
+
+
+def _share(batch_size: int, process_index: int, process_count: int) -> slice:
+    """The rows of a global batch that are this process's."""
+    if not 0 <= process_index < process_count:
+        raise ValueError(f"process_index must be in [0, {process_count}), got {process_index}")
+    if batch_size < 1 or batch_size % process_count:
+        raise ValueError(
+            f"batch_size must be a positive multiple of the {process_count} processes, got "
+            f"{batch_size}"
+        )
+    size = batch_size // process_count
+    return slice(process_index * size, (process_index + 1) * size)
+
+
+class _RandomOrder:
+    """Batch i of an endless series of epochs: positions of images.
+
+    Grain's own shuffle and batch work image by image, and cost more than twice the reading.
+    """
+
+    def __init__(self, indices: np.ndarray, batch_size: int, seed: int) -> None:
+        self._indices = indices
+        self._batch_size = batch_size
+        self._seed = seed
+        self._epoch: tuple[int, np.ndarray] = (-1, indices)
+
+    def __len__(self) -> int:
+        return 2**48  # endless
+
+    def __getitem__(self, batch: Any) -> np.ndarray:
+        number, place = divmod(int(batch), len(self._indices) // self._batch_size)
+        epoch, order = self._epoch
+        if epoch != number:
+            order = np.random.default_rng((self._seed, number)).permutation(self._indices)
+            self._epoch = (number, order)
+        return order[place * self._batch_size :][: self._batch_size]
+
+
+def _read(
+    order: Any,
+    prepared: Prepared,
+    labels: np.ndarray,
+    share: slice,
+    workers: int,
+    *,
+    with_index: bool,
+) -> grain.DatasetIterator:
+    """Turn global batches of positions, read at random, into this process's share of the images."""
+    read = _ReadShare(images=prepared.images, labels=labels, share=share, with_index=with_index)
+    # One thread a few batches ahead hides the disk; more of them only wait for each other.
+    options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=8)
+    batches = grain.MapDataset.source(order).map(read).to_iter_dataset(options)
+    if workers:
+        if not flags.FLAGS.is_parsed():
+            flags.FLAGS.mark_as_parsed()  # Grain's workers read flags, in notebooks and tests too
+        # Shared memory is no faster for batches of this size, and is reported as leaked at exit.
+        batches = grain.experimental.WithOptionsIterDataset(
+            batches, grain.experimental.DatasetOptions(min_shm_size=2**62)
+        ).mp_prefetch(grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2))
+    return iter(batches)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _ReadShare:
+    """Reads a share of a batch; a class, so that it can be sent to worker processes."""
+
+    images: ImageStore
+    labels: np.ndarray
+    share: slice
+    with_index: bool
+
+    def __call__(self, positions: np.ndarray) -> Batch:
+        mine = positions[self.share]
+        there = np.maximum(mine, 0)  # padding shows image 0, and does not count
+        batch = {
+            "image": np.stack([self.images[position] for position in there]),
+            "label": self.labels[there],
+            "weight": (mine != _PADDING).astype(np.float32),
+        }
+        return batch | {"index": mine.astype(np.int32)} if self.with_index else batch
