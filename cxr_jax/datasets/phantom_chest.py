@@ -11,7 +11,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
 
 from cxr_jax.datasets import phantom_structures as structures
-from cxr_jax.datasets.phantom_drawing import Plane, glyph_segments, pixel_grid, pixel_size, strokes
+from cxr_jax.datasets.phantom_drawing import (
+    Plane,
+    glyph_segments,
+    pixel_grid,
+    pixel_size,
+    power,
+    strokes,
+)
 from cxr_jax.datasets.phantom_patient import Film, Patient, draw_film, draw_patient
 
 
@@ -106,7 +113,7 @@ def expose(
     of the heart, however much it attenuates. Returns 0 to 1 but for the grain.
     """
     wanted = film.brightness * body.mean()
-    a = jnp.maximum(attenuation, 0.01) ** film.contrast
+    a = power(jnp.maximum(attenuation, 0.01), film.contrast)
     gain = jnp.ones(())
     for _ in range(4):
         dark = jnp.exp(-gain * a)

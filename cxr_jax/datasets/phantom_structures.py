@@ -18,6 +18,7 @@ from cxr_jax.datasets.phantom_drawing import (
     pixel_grid,
     pixel_size,
     polygon,
+    power,
     smooth_noise,
     soft,
     strokes,
@@ -57,7 +58,8 @@ def stand(patient: Patient, film: Film, shape: tuple[int, int]) -> Chest:
     sulcus = patient.sulcus + film.breath
     widest = sulcus - 0.2
     rise, sink = jnp.clip((widest - v) / (widest + patient.apex), 0, 1), jnp.maximum(v - widest, 0)
-    cage = patient.half_width * jnp.sqrt(1 - rise**patient.cage_shape) * (1 - 0.5 * sink**2)
+    dent = jnp.minimum(power(rise, patient.cage_shape), 1)
+    cage = patient.half_width * jnp.sqrt(1 - dent) * (1 - 0.5 * sink**2)
     dome = sulcus - patient.dome + soft(u, edge=0.12) * patient.dome_step
     t = s / patient.half_width - 0.45
     diaphragm = dome + jnp.where(t > 0, (sulcus - dome) * (t / 0.55) ** 2, 0.05 * (t / 0.45) ** 2)
@@ -66,7 +68,7 @@ def stand(patient: Patient, film: Film, shape: tuple[int, int]) -> Chest:
     ratio = low + (high - low) * film.beat
     # A little above the lower of the domes, so that the widest part is seen.
     level = sulcus - patient.dome - 0.02
-    heart = jnp.minimum(_heart_outline(u, v, patient, ratio, level=level), diaphragm - v)
+    heart = _heart_outline(u, v, patient, ratio, level=level)
     mediastinum = _mediastinum_outline(u, v, patient)
     apex = v + patient.apex - 0.09 - 2 * (s - 0.27) ** 2
     lungs = jnp.minimum(jnp.minimum(cage - s, apex), diaphragm - v)
@@ -79,7 +81,7 @@ def stand(patient: Patient, film: Film, shape: tuple[int, int]) -> Chest:
         cage=cage,
         diaphragm=diaphragm,
         lungs=jnp.minimum(lungs, -jnp.maximum(heart, mediastinum)),
-        heart=heart,
+        heart=jnp.minimum(heart, diaphragm - v),
         mediastinum=mediastinum,
     )
 
@@ -90,7 +92,7 @@ def _heart_outline(u: Plane, v: Plane, patient: Patient, ratio: Scalar, *, level
     left = width * patient.left_share
     up, down = jnp.clip((level - v) / 0.47, 0, 1), jnp.clip((v - level) / 0.2, 0, 1)
     foot = jnp.sqrt(1 - down**2)
-    left_border = left * (1 - 0.8 * up**patient.heart_slope) * foot
+    left_border = left * (1 - 0.8 * power(up, patient.heart_slope)) * foot
     right_border = (width - left) * (1 - 0.65 * up**2) * foot
     inside = jnp.minimum(left_border - u, right_border + u)
     return jnp.minimum(inside, v - (level - 0.47))
@@ -117,7 +119,7 @@ def soft_tissue(chest: Chest, patient: Patient, film: Film) -> Plane:
     neck = jnp.sqrt(jnp.clip(1 - (chest.s / 0.26) ** 2, 0, 1) + 1e-6)
     arm = jnp.sqrt(jnp.clip(1 - ((chest.s - film.arms - 0.1) / 0.17) ** 2, 0, 1) + 1e-6)
     arm = arm * soft(chest.v - patient.shoulder - 0.12, edge=0.1)
-    ahead = jnp.maximum(body, 0.8 * neck * soft(-0.6 - chest.v, edge=0.1))
+    ahead = jnp.maximum(body, 0.75 * neck * soft(-0.65 - chest.v, edge=0.25))
     breast = ellipse(chest.s, chest.v, centre=(0.38, 0.24), radii=(0.30, 0.30))
     breast = jnp.maximum(patient.breast, 0) * jnp.sqrt(jnp.clip(4 * breast, 0, 1) + 1e-6)
     return 0.62 * jnp.maximum(ahead, 0.7 * arm) + breast
