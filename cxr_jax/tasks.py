@@ -5,7 +5,7 @@ Labels are 1 (present), 0 (absent) or NaN (unknown).
 """
 
 import dataclasses
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +15,7 @@ from cxr_jax import labels as label_ops
 from cxr_jax import losses
 
 
+@runtime_checkable
 class Task(Protocol):
     """What the training step asks of a task."""
 

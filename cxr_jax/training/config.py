@@ -84,7 +84,7 @@ class Config:
     )
     seed: int = setting(0, "of initialisation, split, order, augmentation, mixup, bootstrap")
 
-    # The machine: none of these changes a result.
+    # The machine.
     workdir: str | None = setting(None, "where the run is kept; runs/<experiment>/<time>")
     cache_dir: str = setting("~/.cache/cxr_jax", "prepared images, phantoms, compiled programs")
     resume: bool = setting(False, "continue the run in --workdir, or the newest of the experiment")
@@ -148,15 +148,21 @@ class Config:
             )
 
 
-def _check(name: str, value: float, expected: str, holds: Any) -> None:
+def _check(name: str, value: int | float, expected: str, holds: Any) -> None:
     if not (math.isfinite(value) and holds(value)):
         raise ValueError(f"{name} must be {expected}, got {value}")
 
 
-# Where a run is kept and how fast it goes: free to differ between a checkpoint and its resumption.
+# Free to differ between a checkpoint and its resumption: they change no result. (The number of
+# loader processes is not among them: the loader's saved position depends on it.)
 MACHINE_FIELDS = (
-    "workdir", "cache_dir", "data_dir", "resume", "num_workers", "max_steps", "checkpoint_every",
-)  # fmt: skip
+    "workdir",
+    "cache_dir",
+    "data_dir",
+    "resume",
+    "max_steps",
+    "checkpoint_every",
+)
 
 
 def to_json(config: Config) -> str:

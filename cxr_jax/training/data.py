@@ -71,9 +71,7 @@ def load_data(config: Config, cache_dir: Path) -> RunData:
     prepared = prepare(
         records, config.preprocess, cache_dir=cache_dir, on_bad_image=config.on_bad_image
     )
-    if prepared.skipped:
-        label_of = dict(zip((record.image for record in records), labels, strict=True))
-        labels = np.stack([label_of[record.image] for record in prepared.records])
+    labels = labels[prepared.kept]
     splits = split_by_patient(
         prepared.records,
         labels,

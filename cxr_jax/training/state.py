@@ -6,11 +6,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Key
 
 from cxr_jax import models
 
-Tree = Any  # a pytree of arrays
+Tree = Any  # a pytree of arrays, or while JAX takes one apart, of whatever it puts there
 
 
 @jax.tree_util.register_dataclass
@@ -19,21 +19,21 @@ class TrainState:
     """The whole of a training at one moment.
 
     Attributes:
-      step: how many updates were made.
+      step: how many updates were made; int32 scalar.
       params: the trainable weights, float32.
       batch_stats: running mean and variance of each norm layer, float32.
       opt_state: Optax's.
       key: of the training; never changed, each step derives its own from it.
-      loss_sum, weight_sum: of the current epoch, so that its mean survives a restart.
+      loss_sum, weight_sum: of the current epoch, float32 scalars, so that its mean survives a restart.
     """
 
-    step: Int[Array, "..."]
+    step: Tree
     params: Tree
     batch_stats: Tree
     opt_state: Tree
-    key: Key[Array, "..."]
-    loss_sum: Float[Array, "..."]
-    weight_sum: Float[Array, "..."]
+    key: Tree
+    loss_sum: Tree
+    weight_sum: Tree
 
     @property
     def variables(self) -> dict[str, Tree]:

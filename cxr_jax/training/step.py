@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float, Key, UInt
 
@@ -18,7 +19,7 @@ from cxr_jax.augment import AugmentConfig
 from cxr_jax.tasks import Task
 from cxr_jax.training.state import TrainState, Tree
 
-Batch = Mapping[str, Array]
+Batch = Mapping[str, jax.Array | np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,9 +41,9 @@ class Recipe:
     mixup_alpha: float = 0.0
 
 
-def to_unit_range(images: UInt[Array, "*shape"]) -> Float[Array, "*shape"]:
+def to_unit_range(images: UInt[Array | np.ndarray, "*shape"]) -> Float[Array, "*shape"]:
     """Grey levels of an unsigned integer type to float32 in [0, 1]."""
-    return images.astype(jnp.float32) / jnp.iinfo(images.dtype).max
+    return jnp.asarray(images, jnp.float32) / jnp.iinfo(images.dtype).max
 
 
 def standardise(
@@ -62,7 +63,9 @@ def make_inputs(
     """
     images = augment.augment(augment_key, to_unit_range(batch["image"]), recipe.augment)
     images = standardise(images, recipe.model)
-    targets, known = recipe.task.targets(batch["label"], smoothing=recipe.label_smoothing)
+    targets, known = recipe.task.targets(
+        jnp.asarray(batch["label"]), smoothing=recipe.label_smoothing
+    )
     known = known.astype(jnp.float32)
     if recipe.mixup_alpha > 0:
         lam = mixup.sample_lambda(mixup_key, alpha=recipe.mixup_alpha)
@@ -139,6 +142,6 @@ def eval_step(
     """
     images = standardise(to_unit_range(batch["image"]), recipe.model)
     logits, _ = models.apply(recipe.model, variables, images, train=False)
-    targets, known = recipe.task.targets(batch["label"], smoothing=0.0)
+    targets, known = recipe.task.targets(jnp.asarray(batch["label"]), smoothing=0.0)
     losses = jnp.where(known, recipe.task.loss(logits, targets), 0.0)
     return {"probability": recipe.task.probability(logits), "loss": losses}

@@ -73,7 +73,7 @@ def test_wrong_values_are_refused_by_name(given, message):
 
 
 def test_help_lists_the_flags_with_units_and_defaults():
-    text = run("--help").stdout
+    text = " ".join(run("--help").stdout.split())
     for flag in OPTIONS:
         assert f"--{flag}" in text or f"--[no]{flag}" in text, flag
     assert "[degrees]" in text

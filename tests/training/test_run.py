@@ -233,8 +233,9 @@ def test_an_interrupted_run_is_saved_and_goes_on(run, tmp_path, cache):
     assert history(fit(config(workdir, cache, resume=True)).workdir) == history(run.workdir)
 
 
-@pytest.mark.parametrize("optimizer", ["rmsprop", "sgd", "adamw"])
-@pytest.mark.parametrize("parallel", ["jit", "pmap"])
+@pytest.mark.parametrize(
+    ("optimizer", "parallel"), [("rmsprop", "pmap"), ("sgd", "jit"), ("adamw", "jit")]
+)
 def test_other_optimizers_and_pmap_train(tmp_path, cache, optimizer, parallel):
     done = fit(config(
         tmp_path / "run", cache, optimizer=optimizer, parallel=parallel, schedule="step",
