@@ -20,7 +20,8 @@ from cxr_jax import preprocess as preprocessing
 from cxr_jax.errors import DataError
 from cxr_jax.host_image import HostImage
 from cxr_jax.pipeline import store
-from cxr_jax.pipeline.decode import LEAVE_OUT, BadImageError, decode
+from cxr_jax.pipeline.bad_image import LEAVE_OUT, BadImageError
+from cxr_jax.pipeline.decode import decode
 from cxr_jax.pipeline.once import make_directory_once
 from cxr_jax.pipeline.record import Record
 from cxr_jax.pipeline.store import ImageStore, write_images

@@ -156,7 +156,7 @@ def test_opencvs_log_level_is_left_as_it_was(tmp_path):
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: decode(path), range(200)))
     assert logging.getLogLevel() == before
-    assert decode_module._silent_users == 0
+    assert decode_module._opencv_silent.users == 0
 
 
 def test_real_files_are_read(nih_sample):

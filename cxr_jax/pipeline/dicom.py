@@ -1,0 +1,225 @@
+"""Read DICOM radiographs as they are meant to be seen.
+
+What becomes of the stored values stands in `grey_values`. Only the elements that describe the
+pixels are read, so that nothing about a patient can get any further.
+"""
+
+import contextlib
+import dataclasses
+import io
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import gdcm
+import numpy as np
+import pydicom
+from pydicom import uid
+
+from cxr_jax.host_image import HostImage
+from cxr_jax.pipeline.bad_image import CONVERT, GET_AGAIN, BadImageError, check_size, read_bytes
+from cxr_jax.pipeline.grey_values import GreyValueError, grey_table
+from cxr_jax.pipeline.record import hash_patient
+from cxr_jax.pipeline.shared import Shared
+
+SUFFIXES = (".dcm", ".dicom")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Exam:
+    """What a DICOM header says of an exam.
+
+    Attributes:
+      patient: a salted hash of the PatientID; "" where there is none.
+      view: "PA", "AP", "CC", "MLO", …; "" where the file does not say.
+      laterality: "L", "R" or "".
+    """
+
+    patient: str
+    view: str
+    laterality: str
+
+
+def read_dicom(path: Path, *, window: int = 0) -> HostImage:
+    """Read a grey DICOM image of one frame.
+
+    Modality LUT or rescale; then exactly one VOI transform: the LUT sequence, else the window, else
+    the range of BitsStored; MONOCHROME1 inverted last; padding black. A file FOR PRESENTATION is
+    treated alike: its window is part of how it is to be presented.
+
+    Args:
+      path: the file.
+      window: which of several VOI LUTs or windows, from 0.
+
+    Returns:
+      uint8 [height, width] if BitsStored <= 8, else uint16; 0 is black, and the output range
+      of the VOI transform is the full range of the dtype.
+
+    Raises:
+      BadImageError: the file is missing, truncated, damaged, no grey image of one frame, of a size
+        that is refused, compressed in a way that cannot be read, or has no such window.
+      ValueError: window is negative.
+    """
+    return decode(read_bytes(path), path, window=window)
+
+
+def is_dicom(data: bytes, path: Path) -> bool:
+    """Whether a file is DICOM, by its content or, lacking the preamble, by its name."""
+    return data[128:132] == b"DICM" or path.suffix.lower() in SUFFIXES
+
+
+def decode(data: bytes, path: Path, *, window: int = 0) -> HostImage:
+    """As `read_dicom`, from the bytes of the file; `path` is for messages."""
+    if window < 0:
+        raise ValueError(f"window must be at least 0, got {window}")
+    if not data:
+        raise BadImageError(path, "the file is empty (0 bytes)", GET_AGAIN)
+    with _reading(path):
+        header = pydicom.dcmread(io.BytesIO(data), force=True, specific_tags=list(_IMAGE_TAGS))
+        if "Rows" not in header:
+            is_sure = data[128:132] == b"DICM"
+            reason = "a DICOM file without an image" if is_sure else "not a DICOM file"
+            raise BadImageError(path, reason, GET_AGAIN)
+        _check(header, path)
+        table, lowest = grey_table(header, window=window)
+        # A decoder may leave values that BitsStored has no room for: mode.
+        return table.take(_pixels(header, path).astype(np.int32) - lowest, mode="clip")
+
+
+def read_exam(path: Path, *, salt: str) -> Exam:
+    """Read who and what was examined, without the image.
+
+    Args:
+      path: the file.
+      salt: of the patient's hash, one a data set.
+
+    Raises:
+      BadImageError: the file is missing, or no DICOM file.
+    """
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise BadImageError(path, f"cannot be read: {error.strerror}", GET_AGAIN) from error
+    with file, _reading(path):
+        header = pydicom.dcmread(
+            file, force=True, stop_before_pixels=True, specific_tags=list(_EXAM_TAGS)
+        )
+        text = {tag: str(header.get(tag) or "").strip() for tag in _EXAM_TAGS}
+    patient = text["PatientID"]
+    return Exam(
+        patient=hash_patient(patient, salt=salt) if patient else "",
+        view=text["ViewPosition"],
+        laterality=text["ImageLaterality"] or text["Laterality"],
+    )
+
+
+def _check(header: pydicom.Dataset, path: Path) -> None:
+    """Refuse what is no grey image of one frame."""
+    if "FloatPixelData" in header or "DoubleFloatPixelData" in header:
+        raise BadImageError(path, "pixels are not integers of 8 or 16 bits", CONVERT)
+    if "PixelData" not in header:
+        raise BadImageError(path, "the file is truncated: its pixels are missing", GET_AGAIN)
+    missing = [tag for tag in _REQUIRED if header.get(tag) is None]
+    if missing:
+        raise BadImageError(path, f"the file is damaged: no {', '.join(missing)}", GET_AGAIN)
+    frames = int(header.get("NumberOfFrames") or 1)
+    if frames != 1:
+        raise BadImageError(path, f"{frames:,} frames, where a radiograph has one", CONVERT)
+    photometric = header.PhotometricInterpretation
+    if header.SamplesPerPixel != 1 or photometric not in ("MONOCHROME1", "MONOCHROME2"):
+        reason = f"in colour ({photometric}), where a radiograph is grey"
+        raise BadImageError(path, reason, CONVERT)
+    check_size(path, width=header.Columns, height=header.Rows)
+
+
+def _pixels(header: pydicom.Dataset, path: Path) -> np.ndarray:
+    """Decompress; which library does it is settled, as lossy decoders differ by a grey level."""
+    is_big_endian = header.original_encoding[1] is False
+    without_meta = uid.ExplicitVRBigEndian if is_big_endian else uid.ImplicitVRLittleEndian
+    syntax = header.file_meta.get("TransferSyntaxUID", without_meta)
+    header.file_meta.TransferSyntaxUID = syntax
+    if syntax.is_encapsulated and syntax not in _PLUGINS:
+        raise BadImageError(path, f"pixels compressed as {syntax.name} cannot be read", CONVERT)
+    if syntax == uid.JPEGExtended12Bit and header.BitsStored > 8:
+        raise BadImageError(path, "12-bit lossy JPEG cannot be read", CONVERT)
+    header.pixel_array_options(raw=True, decoding_plugin=_PLUGINS.get(syntax, ""))
+    return header.pixel_array
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turn whatever pydicom and its decoders raise about a damaged file into a BadImageError."""
+    try:
+        with _pydicom_silent():
+            yield
+    except BadImageError:
+        raise
+    except GreyValueError as error:
+        raise BadImageError(path, str(error), CONVERT) from error
+    except Exception as error:  # what a parser raises on damaged files cannot be listed
+        said = " ".join(str(error).split())[:200]
+        raise BadImageError(path, f"the file is damaged: {said}", GET_AGAIN) from error
+
+
+@contextlib.contextmanager
+def _no_warnings() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+_pydicom_silent = Shared(_no_warnings)
+"""Real files break the standard in many harmless ways, and pydicom warns of each."""
+
+gdcm.Trace.WarningOff()
+gdcm.Trace.ErrorOff()
+
+_IMAGE_TAGS = (
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "PlanarConfiguration",
+    "NumberOfFrames",
+    "Rows",
+    "Columns",
+    "BitsAllocated",
+    "BitsStored",
+    "HighBit",
+    "PixelRepresentation",
+    "PixelPaddingValue",
+    "PixelPaddingRangeLimit",
+    "ModalityLUTSequence",
+    "RescaleIntercept",
+    "RescaleSlope",
+    "VOILUTSequence",
+    "VOILUTFunction",
+    "WindowCenter",
+    "WindowWidth",
+    "FloatPixelData",
+    "DoubleFloatPixelData",
+    "PixelData",
+)
+_REQUIRED = (
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "Rows",
+    "Columns",
+    "BitsAllocated",
+    "BitsStored",
+    "PixelRepresentation",
+)
+_EXAM_TAGS = ("PatientID", "ViewPosition", "ImageLaterality", "Laterality")
+
+_PLUGINS = {
+    uid.JPEGBaseline8Bit: "pillow",
+    uid.JPEGExtended12Bit: "pillow",
+    uid.JPEGLossless: "gdcm",
+    uid.JPEGLosslessSV1: "gdcm",
+    uid.JPEGLSLossless: "pyjpegls",
+    uid.JPEGLSNearLossless: "pyjpegls",
+    uid.JPEG2000Lossless: "pylibjpeg",
+    uid.JPEG2000: "pylibjpeg",
+    uid.HTJ2KLossless: "pylibjpeg",
+    uid.HTJ2KLosslessRPCL: "pylibjpeg",
+    uid.HTJ2K: "pylibjpeg",
+    uid.RLELossless: "pylibjpeg",
+}
