@@ -47,7 +47,7 @@ def _sheet(rows: list, titles: list[str], names: Sequence[str]) -> Figure:
     return figure
 
 
-def _show(axes: Axes, picture: np.ndarray, title: str, *, top: float) -> None:
+def _show(axes: Axes, picture: np.ndarray, title: str, *, top: int | float) -> None:
     axes.imshow(picture, cmap="gray", vmin=0, vmax=top)
     axes.set_title(title, fontsize=8)
     axes.set(xticks=[], yticks=[])
