@@ -6,15 +6,16 @@ running statistics are those of torchvision's `DenseNet`; images are channels-la
 """
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray, UInt32
+from jaxtyping import Array, Float, Key, UInt32
 
-from cxr_jax.models.layers import BatchNorm, convolution, linear_initialiser
+from cxr_jax.models.layers import BatchNorm, Moments, convolution, draw, moments
 from cxr_jax.settings import check_choices, setting
 
 
@@ -121,18 +122,22 @@ class DenseLayer(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "batch height width channel"], *, train: bool
+        self, x: Float[Array, "batch height width channel"], batch: Moments | None
     ) -> Float[Array, "batch height width growth"]:
         growth, dtype = self.config.growth_rate, self.config.dtype
-        x = nn.relu(BatchNorm(name="norm1")(x, train=train))
+        x = nn.relu(BatchNorm(name="norm1")(x, batch))
         x = convolution(self.config.bottleneck * growth, 1, dtype=dtype, name="conv1")(x)
-        x = nn.relu(BatchNorm(name="norm2")(x, train=train))
+        x = nn.relu(BatchNorm(name="norm2")(x, None if batch is None else moments(x)))
         x = convolution(growth, 3, dtype=dtype, name="conv2")(x)
-        return nn.Dropout(self.config.dropout, deterministic=not train)(x)
+        return nn.Dropout(self.config.dropout, deterministic=batch is None)(x)
 
 
 class DenseBlock(nn.Module):
-    """Dense layers, each of which reads all that came before it in the block."""
+    """Dense layers, each of which reads all maps that came before it in the block.
+
+    The moments of a map are the same for every norm layer that reads it, the next transition's
+    among them, so that they are computed once and handed on beside it.
+    """
 
     config: DenseNetConfig
     size: int
@@ -140,11 +145,14 @@ class DenseBlock(nn.Module):
     @nn.compact
     def __call__(
         self, x: Float[Array, "batch height width channel"], *, train: bool
-    ) -> Float[Array, "batch height width grown"]:
+    ) -> tuple[Float[Array, "batch height width grown"], Moments | None]:
+        batch = moments(x) if train else None
         for i in range(self.size):
-            new = DenseLayer(self.config, name=f"denselayer{i + 1}")(x, train=train)
+            new = DenseLayer(self.config, name=f"denselayer{i + 1}")(x, batch)
             x = jnp.concatenate([x, new], axis=-1)
-        return x
+            if batch is not None:
+                batch = batch.and_of(moments(new))
+        return x, batch
 
 
 class Transition(nn.Module):
@@ -154,11 +162,11 @@ class Transition(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "batch height width channel"], *, train: bool
+        self, x: Float[Array, "batch height width channel"], batch: Moments | None
     ) -> Float[Array, "batch half_height half_width kept"]:
         kept = int(x.shape[-1] * self.config.compression)
-        x = nn.relu(BatchNorm(name="norm")(x, train=train))
-        # Pooled first: the 1x1 convolution gives the same of a quarter of the pixels.
+        x = nn.relu(BatchNorm(name="norm")(x, batch))
+        # Pooled before the convolution, which commutes with it, at a quarter of the work.
         x = nn.avg_pool(x, (2, 2), (2, 2))
         return convolution(kept, 1, dtype=self.config.dtype, name="conv")(x)
 
@@ -175,14 +183,13 @@ class Features(nn.Module):
         config = self.config
         x = images.astype(config.dtype)
         x = convolution(config.stem_features, 7, stride=2, dtype=config.dtype, name="conv0")(x)
-        x = nn.relu(BatchNorm(name="norm0")(x, train=train))
+        x = nn.relu(BatchNorm(name="norm0")(x, moments(x) if train else None))
         x = nn.max_pool(x, (3, 3), (2, 2), padding=((1, 1), (1, 1)))
         for i, size in enumerate(config.block_sizes, start=1):
-            x = DenseBlock(config, size, name=f"denseblock{i}")(x, train=train)
+            x, batch = DenseBlock(config, size, name=f"denseblock{i}")(x, train=train)
             if i < len(config.block_sizes):
-                x = Transition(config, name=f"transition{i}")(x, train=train)
-        norm = f"norm{len(config.block_sizes) + 1}"
-        return nn.relu(BatchNorm(name=norm)(x, train=train))
+                x = Transition(config, name=f"transition{i}")(x, batch)
+        return nn.relu(BatchNorm(name=f"norm{len(config.block_sizes) + 1}")(x, batch))
 
 
 class DenseNet(nn.Module):
@@ -192,7 +199,7 @@ class DenseNet(nn.Module):
 
     def setup(self) -> None:
         self.features = Features(self.config)
-        self.classifier = nn.Dense(self.config.num_classes, kernel_init=linear_initialiser)
+        self.classifier = nn.Dense(self.config.num_classes)
 
     def __call__(
         self, images: Float[Array, "batch height width channel"], *, train: bool
@@ -207,14 +214,14 @@ class DenseNet(nn.Module):
 
 
 def init(
-    key: PRNGKeyArray | UInt32[Array, "2"],
+    key: Key[Array, ""] | UInt32[Array, "2"],
     config: DenseNetConfig,
     image_shape: tuple[int, int, int],
 ) -> dict[str, Any]:
     """Draw the variables of an untrained network.
 
-    Convolutions are Kaiming normal (fan in), the head is uniform within ±1/√fan_in with bias 0,
-    scales are 1 and offsets 0, as torchvision's.
+    As torchvision does: convolutions Kaiming normal (fan-in), the classifier uniform within
+    ±1/√fan-in, scales and running variances 1, biases and running means 0.
 
     Args:
       image_shape: (height, width, channels) of one image.
@@ -227,7 +234,8 @@ def init(
     """
     images = jnp.zeros((1, *image_shape), jnp.float32)
     _check_images(config, images)
-    return jax.jit(DenseNet(config).init, static_argnames="train")(key, images, train=False)
+    shapes = jax.eval_shape(functools.partial(DenseNet(config).init, train=False), key, images)
+    return draw(key, shapes)
 
 
 def apply(
@@ -236,7 +244,7 @@ def apply(
     images: Float[Array, "batch height width channel"],
     *,
     train: bool,
-    key: PRNGKeyArray | UInt32[Array, "2"] | None = None,
+    key: Key[Array, ""] | UInt32[Array, "2"] | None = None,
 ) -> tuple[Float[Array, "batch class"], dict[str, Any]]:
     """Compute logits, and the running statistics after them.
 

@@ -1,45 +1,71 @@
-"""Convolutions and batch normalisation with torch's geometry, initialisation and statistics."""
+"""Convolutions and batch normalisation as torch does them, and their initial values."""
 
+import functools
+import math
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax.typing import DTypeLike
-from jaxtyping import Array, Float
-
-# Kaiming's, not truncated: torch.nn.init.kaiming_normal_ in its default mode.
-conv_initialiser = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
-# torch.nn.Linear's own: uniform within ±1/√fan_in.
-linear_initialiser = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+import numpy as np
+from jax.typing import ArrayLike, DTypeLike
+from jaxtyping import Array, Float, Key, UInt32
 
 
 def convolution(
     features: int, size: int, *, stride: int = 1, dtype: DTypeLike, name: str
 ) -> Callable[[Array], Array]:
-    """Make a square convolution without bias that pads as torch does with padding = size // 2."""
-    if size == 1 and stride == 1:
+    """Make a square convolution without bias that pads as torch's does with padding = size // 2."""
+    if size == stride == 1:
         # XLA's CPU convolutions take two to four times as long as the same product of matrices.
-        return nn.Dense(
-            features, use_bias=False, dtype=dtype, kernel_init=conv_initialiser, name=name
-        )
+        return nn.Dense(features, use_bias=False, dtype=dtype, name=name)
     return nn.Conv(
         features,
         (size, size),
         strides=stride,
-        padding=size // 2,  # explicit: XLA's "SAME" pads stride 2 elsewhere
+        padding=size // 2,  # explicit, because XLA's "SAME" differs at stride 2
         use_bias=False,
         dtype=dtype,
-        kernel_init=conv_initialiser,
         name=name,
     )
 
 
-class BatchNorm(nn.Module):
-    """Normalises with the batch's statistics in training, with the running ones in evaluation.
+class Moments(NamedTuple):
+    """What batch normalisation needs to know of a feature map, one value a channel."""
 
-    Equals torch.nn.BatchNorm2d(momentum=0.1, eps=1e-5): the running variance is unbiased
-    (n / (n - 1), n over the global batch). Statistics are float32 whatever the input's dtype.
+    mean: Float[Array, "channel"]
+    var: Float[Array, "channel"]  # biased
+
+    def and_of(self, other: "Moments") -> "Moments":
+        """Give the moments of two maps that are concatenated along their channels."""
+        return Moments(*(jnp.concatenate(pair) for pair in zip(self, other, strict=True)))
+
+
+def moments(x: Float[Array, "batch height width channel"]) -> Moments:
+    """Compute mean and variance over batch, height and width, in float32 whatever x is.
+
+    Under `jit` with a sharded batch they are those of the global batch.
+
+    Raises:
+      ValueError: there is a single value per channel, whose variance is nothing to divide by.
+    """
+    if x.size == x.shape[-1]:
+        raise ValueError(
+            f"batch statistics need more than one value per channel, got a map of shape {x.shape}; "
+            "enlarge the batch or the images"
+        )
+    x = x.astype(jnp.float32)
+    mean = x.mean((0, 1, 2))
+    return Moments(mean, jnp.maximum(jnp.square(x).mean((0, 1, 2)) - jnp.square(mean), 0.0))
+
+
+class BatchNorm(nn.Module):
+    """Normalises with the moments of the batch, or with the running ones where none are given.
+
+    Equals torch.nn.BatchNorm2d(momentum=0.1, eps=1e-5): what it adds to the running variance is
+    unbiased, n / (n - 1) of the batch's, n over the global batch. It does not compute the moments
+    itself because all layers that read a feature map share them.
     """
 
     momentum: float = 0.1
@@ -47,28 +73,57 @@ class BatchNorm(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "batch height width channel"], *, train: bool
+        self, x: Float[Array, "batch height width channel"], batch: Moments | None
     ) -> Float[Array, "batch height width channel"]:
         channels = x.shape[-1]
         scale = self.param("scale", nn.initializers.ones, (channels,))
         bias = self.param("bias", nn.initializers.zeros, (channels,))
-        running_mean = self.variable("batch_stats", "mean", jnp.zeros, (channels,))
-        running_var = self.variable("batch_stats", "var", jnp.ones, (channels,))
-        if train:
-            n = x.size // channels
-            if n < 2:
-                raise ValueError(
-                    f"batch statistics need more than one value per channel, got shape {x.shape}; "
-                    "enlarge the batch or the images"
-                )
-            x32 = x.astype(jnp.float32)
-            mean = x32.mean((0, 1, 2))
-            var = jnp.maximum(jnp.square(x32).mean((0, 1, 2)) - jnp.square(mean), 0.0)
-            if not self.is_initializing():
-                running_mean.value += self.momentum * (mean - running_mean.value)
-                running_var.value += self.momentum * (var * (n / (n - 1)) - running_var.value)
+        mean = self.variable("batch_stats", "mean", jnp.zeros, (channels,))
+        var = self.variable("batch_stats", "var", jnp.ones, (channels,))
+        if batch is None:
+            batch = Moments(mean.value, var.value)
         else:
-            mean, var = running_mean.value, running_var.value
-        factor = scale * jax.lax.rsqrt(var + self.epsilon)
-        offset = bias - mean * factor
-        return (x * factor + offset).astype(x.dtype)
+            n = x.size // channels
+            mean.value += self.momentum * (batch.mean - mean.value)
+            var.value += self.momentum * (batch.var * (n / (n - 1)) - var.value)
+        factor = scale * jax.lax.rsqrt(batch.var + self.epsilon)
+        return (x * factor + (bias - batch.mean * factor)).astype(x.dtype)
+
+
+def draw(key: Key[Array, ""] | UInt32[Array, "2"], shapes: Any) -> Any:
+    """Draw initial values for a tree of variables, as torchvision draws them for its DenseNet.
+
+    Kernels of convolutions are normal with variance 2 / fan-in (Kaiming's, not truncated), that of
+    the classifier is uniform within ±1/√fan-in; scales and variances are 1, the rest is 0.
+
+    Args:
+      shapes: a tree of dicts of `jax.ShapeDtypeStruct`, by the layers' names.
+
+    Returns:
+      The same tree of float32 arrays.
+    """
+    convolution_key, classifier_key = jax.random.split(key)
+    leaves, structure = jax.tree.flatten_with_path(shapes)
+    # One draw for all kernels, cut up: compiling 121 draws would take 20 seconds.
+    noise = jax.random.normal(convolution_key, (sum(x.size for _, x in leaves),))
+    values, start = [], 0
+    for path, x in leaves:
+        layer, name = path[-2].key, path[-1].key
+        fan_in = math.prod(x.shape[:-1])
+        if layer == "classifier" and name == "kernel":
+            bound = 1 / math.sqrt(fan_in)
+            values.append(jax.random.uniform(classifier_key, x.shape, minval=-bound, maxval=bound))
+        elif name == "kernel":
+            values.append(_cut(noise, start, math.sqrt(2 / fan_in), shape=x.shape))
+            start += x.size
+        else:
+            value = np.ones if name in ("scale", "var") else np.zeros
+            values.append(jnp.asarray(value(x.shape, np.float32)))
+    return jax.tree.unflatten(structure, values)
+
+
+@functools.partial(jax.jit, static_argnames="shape")
+def _cut(
+    noise: Float[Array, "total"], start: ArrayLike, factor: ArrayLike, *, shape: tuple[int, ...]
+) -> Float[Array, "..."]:
+    return jax.lax.dynamic_slice(noise, (start,), (math.prod(shape),)).reshape(shape) * factor
