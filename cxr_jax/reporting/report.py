@@ -69,8 +69,8 @@ def _sections(findings: Findings) -> list[Section | None]:
             text=[
                 f"On {test.images} test images of {test.patients} patients, {test.positives} "
                 "positive. Intervals are 95 %, from resampling patients. An image is called "
-                f"positive at a probability of at least {test.threshold:.3f}, the operating point of largest "
-                "sensitivity + specificity on the validation images.",
+                f"positive at a probability of at least {test.threshold:.3f}, the operating point "
+                "of largest sensitivity + specificity on the validation images.",
                 *_cautions(test),
             ],
             table=[
@@ -105,7 +105,7 @@ def _sections(findings: Findings) -> list[Section | None]:
         Section(
             title="Augmentation",
             figure=("augmentation", findings.augmentation),
-            caption="One training image, as prepared and in random draws.",
+            caption="Above, each transform at the end of its range; below, as training draws.",
         ),
         Section(title="Config", code=findings.config),
         Section(title="Environment", code=json.dumps(findings.environment, indent=2)),

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from cxr_jax.evaluation import Evaluation, Predictions, choose_threshold, evaluate
 from cxr_jax.pipeline.decode import decode
@@ -90,8 +91,9 @@ def _network(model: str) -> str:
 
 
 def _samples(data: RunData) -> list[int]:
-    """Training images of both classes, taking turns."""
-    train = data.indices("train")
+    """Training images of both classes, taking turns, each of another patient."""
+    patient = [record.patient for record in data.prepared.records]
+    train = np.array(list({patient[i]: i for i in data.indices("train")}.values()))
     labels = data.labels[train, 0]
     positive, negative = train[labels == 1], train[labels == 0]
     turns = [int(i) for pair in zip(positive, negative, strict=False) for i in pair]

@@ -24,7 +24,8 @@ class TrainState:
       batch_stats: running mean and variance of each norm layer, float32.
       opt_state: Optax's.
       key: of the training; never changed, each step derives its own from it.
-      loss_sum, weight_sum: of the current epoch, float32 scalars, so that its mean survives a restart.
+      loss_sum, weight_sum: of the current epoch, so that its mean survives a restart; float32
+        scalars.
     """
 
     step: Tree
