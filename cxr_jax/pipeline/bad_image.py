@@ -21,8 +21,9 @@ class BadImageError(DataError):
     """One image cannot be used; `reason` says why, without the path and the cure."""
 
     def __init__(self, path: Path, reason: str, cure: str) -> None:
-        super().__init__(f"{path}: {reason}; {cure}")
-        self.reason = reason
+        # A reason may quote a damaged file.
+        self.reason = "".join(c if c.isprintable() else " " for c in reason)[:200]
+        super().__init__(f"{path}: {self.reason}; {cure}")
 
 
 def read_bytes(path: Path) -> bytes:

@@ -122,8 +122,8 @@ def _look_up(values: Values, item: pydicom.Dataset) -> tuple[Values, float]:
         numbers = np.atleast_1d(np.asarray(data, np.int64)) % 2**16
         data, order = numbers.astype("<u2").tobytes(), "<"
     is_packed = len(data) in (count, count + 1)  # a byte an entry, filled up to an even number
-    words = len(data) // 2
-    entries = np.frombuffer(data, np.uint8) if is_packed else np.frombuffer(data, f"{order}u2", words)
+    entry = np.dtype("u1" if is_packed else f"{order}u2")
+    entries = np.frombuffer(data, entry, len(data) // entry.itemsize)
     if len(entries) < count:
         raise GreyValueError(f"a LUT has {len(entries):,} entries where it announces {count:,}")
     entries = entries[:count].astype(np.float64)

@@ -69,7 +69,7 @@ def _read_jpeg(data: bytes) -> Header:
         if marker == 0xFF:  # fill byte
             at += 1
             continue
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # start of frame
+        if marker in _FRAMES:
             size = struct.unpack_from(">HH", data, at + 5)
         at += 2 + struct.unpack_from(">H", data, at + 2)[0]
     if data.rfind(b"\xff\xd9", at) < 0:  # end of image
@@ -101,6 +101,35 @@ def _read_tiff(data: bytes) -> Header:
                 raise IndexError
     return Header(format="TIFF", width=values.get(256, (0,))[0], height=values.get(257, (0,))[0])
 
+
+def read_codestream_size(data: bytes) -> tuple[int, int]:
+    """Read the width and height of a JPEG, JPEG-LS or JPEG 2000 codestream, as in DICOM files.
+
+    Decoders take what it says for granted, whatever size the DICOM header has.
+
+    Raises:
+      BadFileError: it is none of these, is cut short, or has several components.
+    """
+    try:
+        start = data.find(b"\xff\x4f\xff\x51")  # JPEG 2000: start of codestream, size; T.800 A.5.1
+        if start >= 0:
+            right, bottom, left, top = struct.unpack_from(">4I", data, start + 8)
+            (components,) = struct.unpack_from(">H", data, start + 40)
+            width, height = right - left, bottom - top
+        else:
+            at = 2
+            while data[at + 1] not in _FRAMES:  # T.81 B.2.2, T.87 C.2.2
+                at += 2 + struct.unpack_from(">H", data, at + 2)[0]
+            height, width, components = struct.unpack_from(">HHB", data, at + 5)
+    except (struct.error, IndexError) as error:
+        raise BadFileError("the compressed pixels have no size") from error
+    if components != 1:
+        raise BadFileError(f"the compressed pixels have {components} components")
+    return width, height
+
+
+_FRAMES = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
+"""Markers of a start of frame: JPEG's, and JPEG-LS's."""
 
 _TIFF_TAGS = (256, 257, 273, 279, 324, 325)
 _TIFF_TYPES = {3: "H", 4: "I", 16: "Q"}
