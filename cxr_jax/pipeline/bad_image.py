@@ -22,7 +22,7 @@ class BadImageError(DataError):
 
     def __init__(self, path: Path, reason: str, cure: str) -> None:
         # A reason may quote a damaged file.
-        self.reason = "".join(c if c.isprintable() else " " for c in reason)[:200]
+        self.reason = "".join(c if c.isprintable() else " " for c in reason)[:400]
         super().__init__(f"{path}: {self.reason}; {cure}")
 
 

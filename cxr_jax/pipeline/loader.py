@@ -1,8 +1,9 @@
 """Batches of prepared images, by Grain.
 
 A batch is a dict of NumPy arrays: "image" uint8|uint16 [batch, height, width, 1], "label" float32
-[batch, label] (1, 0, NaN), "weight" float32 [batch] (1, or 0 for padding). Of several processes
-each reads its own rows of every global batch, and no others.
+[batch, label] (1, 0, NaN), "weight" float32 [batch] (1, or 0 for padding) and, where the images
+were prepared with masks, "mask" uint8 [batch, height, width, 1] (1 inside, 0 outside). Of several
+processes each reads its own rows of every global batch, and no others.
 """
 
 import dataclasses
@@ -167,9 +168,16 @@ class _ReadShare:
     def __call__(self, positions: np.ndarray) -> Batch:
         mine = positions[self.share]
         there = np.maximum(mine, 0)  # padding shows image 0, and does not count
-        batch = {
-            "image": np.stack([self.images[position] for position in there]),
+        batch = self._pixels(there) | {
             "label": self.labels[there],
             "weight": (mine != _PADDING).astype(np.float32),
         }
         return batch | {"index": mine.astype(np.int32)} if self.with_index else batch
+
+    def _pixels(self, positions: np.ndarray) -> Batch:
+        if not self.images.has_masks:
+            return {"image": np.stack([self.images[position] for position in positions])}
+        examples = [self.images.example(position) for position in positions]
+        return {
+            name: np.stack([example[name] for example in examples]) for name in ("image", "mask")
+        }

@@ -13,18 +13,21 @@ from typing import Any, TypeVar
 
 import cv2
 import numpy as np
+import pydicom
 import tqdm
 from jaxtyping import Int, UInt8, UInt16
 
 from cxr_jax import preprocess as preprocessing
 from cxr_jax.errors import DataError
-from cxr_jax.host_image import HostImage
+from cxr_jax.pipeline import decode as decoding
+from cxr_jax.pipeline import masks as masking
 from cxr_jax.pipeline import store
 from cxr_jax.pipeline.bad_image import LEAVE_OUT, BadImageError
 from cxr_jax.pipeline.decode import decode
+from cxr_jax.pipeline.masks import mask_files, preprocess_mask, read_mask
 from cxr_jax.pipeline.once import make_directory_once
 from cxr_jax.pipeline.record import Record
-from cxr_jax.pipeline.store import ImageStore, write_images
+from cxr_jax.pipeline.store import Example, ImageStore, write_images
 from cxr_jax.preprocess import PreprocessConfig
 
 ON_BAD_IMAGE = ("fail", "skip")
@@ -65,6 +68,15 @@ class Prepared:
         """Image `index` as the model gets it, before it becomes a float."""
         return self.images[index]
 
+    @property
+    def has_masks(self) -> bool:
+        """Whether masks were prepared with the images."""
+        return self.images.has_masks
+
+    def mask(self, index: Any) -> UInt8[np.ndarray, "height width 1"]:
+        """The mask of image `index`, 1 inside and 0 outside; there are some if `has_masks`."""
+        return self.images.example(index)["mask"]
+
 
 def prepare(
     records: Sequence[Record],
@@ -72,6 +84,7 @@ def prepare(
     *,
     cache_dir: Path,
     on_bad_image: str = "fail",
+    with_masks: bool = False,
     workers: int | None = None,
     progress: bool = True,
 ) -> Prepared:
@@ -87,6 +100,8 @@ def prepare(
       cache_dir: made if it is not there.
       on_bad_image: "fail" stops at the first image that cannot be used; "skip" leaves such images
         out and lists them.
+      with_masks: whether to prepare their masks too, cropped and resized like the images. Every
+        record must have one then; a record with the empty mask has one.
       workers: threads; as many as there are processors if None.
       progress: whether to show a progress bar where stderr is a terminal.
 
@@ -95,8 +110,8 @@ def prepare(
 
     Raises:
       ValueError: on_bad_image is another word, or the crop leaves nothing of an image.
-      DataError: an image cannot be used and on_bad_image is "fail", or none can, or the folder of
-        an earlier run is damaged.
+      DataError: an image or its mask cannot be used and on_bad_image is "fail", or none can, or a
+        record has no mask and with_masks is set, or the folder of an earlier run is damaged.
       WorkspaceError: cache_dir cannot be written, or the disk is full.
     """
     if on_bad_image not in ON_BAD_IMAGE:
@@ -105,6 +120,8 @@ def prepare(
         )
     if not records:
         raise DataError("there are no images to prepare")
+    if with_masks:
+        _check_masks(records)
     stats = [_stat(record.path) for record in records]
     missing = [record for record, stat in zip(records, stats, strict=True) if stat is None]
     if missing and on_bad_image == "fail":
@@ -113,15 +130,18 @@ def prepare(
             f"no such file; of {len(records):,} images {len(missing):,} are missing",
             f"add them, {LEAVE_OUT}",
         )
-    description = _description(config)
-    name = f"radiographs-{config.image_size}-{_hash(records, stats, description)}"
+    description = _description(config, with_masks)
+    kind = "radiographs-masks" if with_masks else "radiographs"
+    name = f"{kind}-{config.image_size}-{_hash(records, stats, description)}"
     folder = cache_dir.absolute() / name
 
     def make(partial: Path) -> None:
         skipped: list[tuple[int, str]] = []
-        images = _preprocessed(records, config, on_bad_image, skipped, workers, progress)
+        one = _Preprocess(config=config, with_masks=with_masks)
+        images = _preprocessed(records, one, on_bad_image, skipped, workers, progress)
         dtype = np.uint8 if config.bit_depth == 8 else np.uint16
-        write_images(partial, images, size=config.image_size, dtype=dtype)
+        size = config.image_size
+        write_images(partial, images, size=size, dtype=dtype, with_masks=with_masks)
         if len(skipped) == len(records):
             raise DataError(
                 f"none of the {len(records):,} images can be used; {records[0].path}, the first: "
@@ -145,23 +165,41 @@ def prepare(
     )
 
 
+def _check_masks(records: Sequence[Record]) -> None:
+    without = [record for record in records if record.mask is None]
+    if without:
+        raise DataError(
+            f"{without[0].image}: has no mask; of {len(records):,} images {len(without):,} have "
+            "none; leave them out, or add masks (all black for images without the finding)"
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Preprocess:
+    """What becomes of one record."""
+
+    config: PreprocessConfig
+    with_masks: bool
+
+    def __call__(self, record: Record) -> Example | BadImageError:
+        try:
+            image = decode(record.path, bit_depth=record.bit_depth)
+            mask = read_mask(record, image.shape) if self.with_masks else None
+        except BadImageError as error:
+            return error
+        image = preprocessing.preprocess(image, self.config)
+        return image if mask is None else (image, preprocess_mask(mask, self.config))
+
+
 def _preprocessed(
     records: Sequence[Record],
-    config: PreprocessConfig,
+    one: _Preprocess,
     on_bad_image: str,
     skipped: list[tuple[int, str]],
     workers: int | None,
     progress: bool,
-) -> Iterator[HostImage]:
+) -> Iterator[Example]:
     """The images in order; what is left out is appended to `skipped`."""
-
-    def one(record: Record) -> HostImage | BadImageError:
-        try:
-            image = decode(record.path, bit_depth=record.bit_depth)
-        except BadImageError as error:
-            return error
-        return preprocessing.preprocess(image, config)
-
     workers = workers or _processors()
     with (
         _one_opencv_thread(),
@@ -227,14 +265,17 @@ def _stat(path: Path) -> tuple[int, int] | None:
     return status.st_size, status.st_mtime_ns
 
 
-def _description(config: PreprocessConfig) -> dict[str, Any]:
+def _description(config: PreprocessConfig, with_masks: bool) -> dict[str, Any]:
     """What the images depend on apart from the files."""
-    return {
+    description = {
         "config": dataclasses.asdict(config),
         "preprocess": preprocessing.VERSION,
+        "decode": decoding.VERSION,
         "layout": store.VERSION,
         "opencv": cv2.__version__,
+        "pydicom": pydicom.__version__,
     }
+    return description | ({"masks": masking.VERSION} if with_masks else {})
 
 
 def _hash(
@@ -244,6 +285,8 @@ def _hash(
 ) -> str:
     digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
     for record, stat in zip(records, stats, strict=True):
-        line = (str(record.path.absolute()), record.bit_depth, stat)
+        line: list[Any] = [str(record.path.absolute()), record.bit_depth, stat]
+        if "masks" in description and record.mask is not None:
+            line += [repr(record.mask), *map(_stat, mask_files(record.mask))]
         digest.update(json.dumps(line).encode() + b"\n")
     return digest.hexdigest()[:16]

@@ -20,6 +20,42 @@ class Box:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class RunLengths:
+    """A mask as run lengths; see `rle`.
+
+    Attributes:
+      texts: are united; without any the mask is empty.
+      height, width: of the image that they are for.
+    """
+
+    texts: tuple[str, ...]
+    height: int
+    width: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MaskFiles:
+    """A mask as image files of the image's size; they are united, without any it is empty."""
+
+    paths: tuple[Path, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RegionFiles:
+    """A mask as image files of which it is not said which are masks.
+
+    Attributes:
+      regions: are united. Of each region the files that may be its mask; it is the one that has the
+        image's size, and the others show a part of the image.
+    """
+
+    regions: tuple[tuple[Path, ...], ...]
+
+
+Mask = RunLengths | MaskFiles | RegionFiles
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Record:
     """One image and what is known of it.
 
@@ -28,10 +64,12 @@ class Record:
       path: the file to decode.
       patient: whoever shares this never gets into two splits.
       view: "PA", "AP", "CC", "MLO", …; "" where the data set does not say.
+      laterality: of a breast, "L" or "R"; "" where the data set does not say.
       labels: finding -> 1 (present), 0 (absent); a finding that is not there, or NaN, is unknown.
       bit_depth: bits a pixel that the data set promises of the file; None where it does not say.
       split: "train", "validation", "test", "train_validation" (to be divided), or None (no list).
       boxes: marked findings.
+      mask: where the finding is, to be read by `masks.read_mask`; None where that is not known.
       measurements: numbers that come with the image, such as {"cardiothoracic_ratio": 0.52}.
     """
 
@@ -39,10 +77,12 @@ class Record:
     path: Path
     patient: str
     view: str = ""
+    laterality: str = ""
     labels: Mapping[str, float] = dataclasses.field(default_factory=dict)
     bit_depth: int | None = None
     split: str | None = None
     boxes: tuple[Box, ...] = ()
+    mask: Mask | None = None
     measurements: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 

@@ -1,7 +1,8 @@
 """Images of one size on disk, read at random: a TFDS data set in ArrayRecord files.
 
 Anything that reads TFDS data sets reads the folder too: `tfds.builder_from_directory(folder)`,
-split "images", feature "image". TensorFlow is not needed to write it or to read it.
+split "images", features "image" and, if there are masks, "mask". TensorFlow is not needed to write
+it or to read it.
 """
 
 import errno
@@ -27,37 +28,58 @@ _SIZES = "sizes.json"  # file -> bytes, written last
 _SHARD_BYTES = 2**28
 
 
-def write_images(folder: Path, images: Iterable[HostImage], *, size: int, dtype: Any) -> None:
+Example = HostImage | tuple[HostImage, HostImage]
+"""An image, or an image and its mask."""
+
+
+def write_images(
+    folder: Path,
+    images: Iterable[Example],
+    *,
+    size: int,
+    dtype: Any,
+    with_masks: bool = False,
+) -> None:
     """Write images to an empty folder, in their order, holding few of them in memory.
 
     Args:
       folder: exists.
-      images: [size, size] each, at least one.
+      images: [size, size] each, at least one; pairs of image and mask, uint8, if with_masks.
       size: side in pixels.
-      dtype: np.uint8 or np.uint16.
+      dtype: of the images, np.uint8 or np.uint16.
+      with_masks: whether there are masks.
 
     Raises:
       OSError: the disk is full or cannot be written.
     """
-    image_bytes = size * size * np.dtype(dtype).itemsize
+    dtypes = {"image": dtype} | ({"mask": np.uint8} if with_masks else {})
+    example_bytes = size * size * sum(np.dtype(kind).itemsize for kind in dtypes.values())
     # The default encoding reads four times slower than bytes.
-    feature = tfds.features.Tensor(shape=(size, size, 1), dtype=dtype, encoding="bytes")
+    features = {
+        name: tfds.features.Tensor(shape=(size, size, 1), dtype=kind, encoding="bytes")
+        for name, kind in dtypes.items()
+    }
     info = tfds.core.DatasetInfo(
         builder=tfds.core.DatasetIdentity(
             name="radiographs", version=f"{VERSION}.0.0", data_dir=str(folder), module_name=""
         ),
-        features=tfds.features.FeaturesDict({"image": feature}),
+        features=tfds.features.FeaturesDict(features),
     )
     writer = tfds.core.SequentialWriter(
         info,
-        max_examples_per_shard=max(1, _SHARD_BYTES // image_bytes),
+        max_examples_per_shard=max(1, _SHARD_BYTES // example_bytes),
         file_format="array_record",
     )
     remaining = iter(images)
     try:
         writer.initialize_splits(["images"])
         while chunk := list(itertools.islice(remaining, 64)):
-            writer.add_examples({"images": [{"image": image[..., None]} for image in chunk]})
+            pairs = [item if with_masks else (item,) for item in chunk]
+            examples = [
+                {name: image[..., None] for name, image in zip(dtypes, pair, strict=True)}
+                for pair in pairs
+            ]
+            writer.add_examples({"images": examples})
         writer.close_all()
     except RuntimeError as error:
         raise _as_os_error(error) from error
@@ -85,7 +107,11 @@ class ImageStore:
     def __getitem__(
         self, index: Any
     ) -> UInt8[np.ndarray, "height width 1"] | UInt16[np.ndarray, "height width 1"]:
-        """Image `index`, an integer in [0, len).
+        """Image `index`, an integer in [0, len); errors as of `example`."""
+        return self.example(index)["image"]
+
+    def example(self, index: Any) -> dict[str, np.ndarray]:
+        """Image `index` as "image" and, if it has one, its mask as "mask", uint8 of 0 and 1.
 
         Raises:
           IndexError: there is no such image.
@@ -94,9 +120,14 @@ class ImageStore:
         if not 0 <= index < len(self):
             raise IndexError(f"image {index} of {len(self)}")
         try:
-            return self._source[int(index)]["image"]
+            return self._source[int(index)]
         except RuntimeError as error:
             raise self._damaged(str(error)) from error
+
+    @functools.cached_property
+    def has_masks(self) -> bool:
+        """Whether each image has its mask beside it."""
+        return "mask" in self._builder.info.features
 
     def check(self) -> None:
         """Raise DataError unless all files are there in full length."""
@@ -110,8 +141,12 @@ class ImageStore:
             raise self._damaged(str(error)) from error
 
     @functools.cached_property
+    def _builder(self) -> Any:
+        return tfds.builder_from_directory(self.folder)
+
+    @functools.cached_property
     def _source(self) -> Any:
-        return tfds.builder_from_directory(self.folder).as_data_source(split="images")
+        return self._builder.as_data_source(split="images")
 
     def _damaged(self, reason: str) -> DataError:
         return DataError(

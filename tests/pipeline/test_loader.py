@@ -56,6 +56,19 @@ def test_an_epoch_shows_every_image_once_and_the_next_in_another_order(prepared)
     np.testing.assert_array_equal(batch["weight"], np.ones(8, np.float32))
 
 
+@pytest.mark.smoke
+def test_masks_come_with_their_images(tmp_path):
+    pairs = ((np.full((8, 8), at, np.uint8), np.full((8, 8), at % 2, np.uint8)) for at in range(9))
+    store.write_images(tmp_path, pairs, size=8, dtype=np.uint8, with_masks=True)
+    masked = Prepared(images=ImageStore(tmp_path), records=(), kept=np.arange(9), skipped=())
+    training = train_batches(masked, np.arange(9), LABELS, batch_size=4, seed=0)
+    batches = [next(training), *eval_batches(masked, np.arange(9), LABELS, batch_size=4)]
+    assert batches[0].keys() == {"image", "mask", "label", "weight"}
+    for batch in batches:
+        assert (batch["mask"].dtype, batch["mask"].shape) == (np.uint8, (4, 8, 8, 1))
+        np.testing.assert_array_equal(batch["mask"], batch["image"] % 2)
+
+
 def test_what_does_not_fill_a_batch_is_left_out_by_chance(prepared):
     batches = train_batches(prepared, np.arange(10), LABELS, batch_size=8, seed=0)
     shown = [positions(next(batches)) for _ in range(20)]

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import pickle
@@ -12,14 +13,17 @@ import cv2
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
+from dicom_files import write_dicom
 
 from cxr_jax import preprocess
 from cxr_jax.datasets import nih
 from cxr_jax.errors import DataError, WorkspaceError
+from cxr_jax.pipeline import masks
 from cxr_jax.pipeline import prepare as prepare_module
 from cxr_jax.pipeline.decode import decode
+from cxr_jax.pipeline.masks import preprocess_mask, read_mask
 from cxr_jax.pipeline.prepare import prepare
-from cxr_jax.pipeline.record import Record
+from cxr_jax.pipeline.record import MaskFiles, Record, RunLengths
 from cxr_jax.preprocess import Crop, PreprocessConfig
 
 CONFIG = PreprocessConfig(image_size=32, crop=Crop(top=0.1))
@@ -364,3 +368,91 @@ def test_real_films_are_prepared(nih_sample, tmp_path):
     assert prepared[5].shape == (224, 224, 1)
     assert prepared[5].std() > 20
     assert isinstance(prepared.path, Path)
+
+
+def with_masks(records):
+    """The same records; the mask of record i is a block in its corner, a third side if i is odd."""
+    masked = []
+    for at, record in enumerate(records):
+        height, width = cv2.imread(str(record.path), cv2.IMREAD_UNCHANGED).shape
+        mask = np.zeros((height, width), np.uint8)
+        mask[: height // 2, : width // (3 if at % 2 else 2)] = 255
+        path = record.path.with_suffix(".tif")
+        cv2.imwrite(str(path), mask)
+        masked.append(dataclasses.replace(record, mask=MaskFiles(paths=(path,))))
+    return masked
+
+
+@pytest.mark.smoke
+def test_masks_are_prepared_beside_their_images(tmp_path):
+    records = with_masks(write_images(tmp_path / "images", 9))
+    prepared = prepare(records, CONFIG, cache_dir=tmp_path / "cache", with_masks=True)
+    assert prepared.has_masks
+    plain = prepare(records, CONFIG, cache_dir=tmp_path / "cache")
+    assert not plain.has_masks
+    assert plain.path != prepared.path
+    for at, record in enumerate(records):
+        np.testing.assert_array_equal(prepared[at], plain[at])
+        image = decode(record.path)
+        expected = preprocess_mask(read_mask(record, image.shape), CONFIG)
+        mask = prepared.mask(at)
+        assert (mask.dtype, mask.shape) == (np.uint8, (32, 32, 1))
+        assert 0 < mask.mean() < 0.5
+        np.testing.assert_array_equal(mask[..., 0], expected)
+
+
+def test_whatever_the_masks_depend_on_names_the_cache(tmp_path, monkeypatch):
+    records = with_masks(write_images(tmp_path / "images", 3))
+
+    def name(records=records, masks=True):
+        return prepare(records, CONFIG, cache_dir=tmp_path / "cache", with_masks=masks).path.name
+
+    names, plain = [name()], name(masks=False)
+    os.utime(records[1].mask.paths[0], ns=(0, 12345))
+    names.append(name())
+    assert name(masks=False) == plain  # images alone do not depend on masks
+    for mask in (
+        MaskFiles(paths=()),
+        MaskFiles(paths=records[0].mask.paths * 2),
+        RunLengths(texts=("0 9",), height=48, width=48),
+        RunLengths(texts=("0 8",), height=48, width=48),
+    ):
+        names.append(name([dataclasses.replace(records[0], mask=mask), *records[1:]]))
+    monkeypatch.setattr(masks, "VERSION", masks.VERSION + 1)
+    names.append(name())
+    assert len({*names, plain}) == 8
+
+
+def test_a_bad_mask_is_a_bad_image(tmp_path):
+    records = with_masks(write_images(tmp_path / "images", 5))
+    records[2] = dataclasses.replace(records[2], mask=RunLengths(texts=(), height=1024, width=1024))
+    records[3].mask.paths[0].unlink()
+    with pytest.raises(DataError) as error:
+        prepare(records, CONFIG, cache_dir=tmp_path / "cache", with_masks=True)
+    assert str(error.value).startswith(f"{records[2].path}: its mask is for 1024 x 1024 pixels")
+    prepared = prepare(
+        records, CONFIG, cache_dir=tmp_path / "cache", with_masks=True, on_bad_image="skip"
+    )
+    assert prepared.kept.tolist() == [0, 1, 4]
+    assert [name for name, _ in prepared.skipped] == ["00002.png", "00003.png"]
+    assert "cannot be read: No such file" in prepared.skipped[1][1]
+
+
+def test_images_without_a_mask_are_refused_where_masks_are_asked_for(tmp_path):
+    records = write_images(tmp_path / "images", 5)
+    records[:2] = with_masks(records[:2])
+    with pytest.raises(DataError) as error:
+        prepare(records, CONFIG, cache_dir=tmp_path / "cache", with_masks=True)
+    assert str(error.value) == (
+        "00002.png: has no mask; of 5 images 3 have none; leave them out, or add masks (all black "
+        "for images without the finding)"
+    )
+
+
+def test_dicom_files_are_prepared_like_any_other(tmp_path):
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 4096, (50, 60), np.uint16)
+    path = write_dicom(tmp_path / "a.dcm", pixels, bits=12)
+    record = Record(image="a", path=path, patient="a")
+    prepared = prepare([record], CONFIG, cache_dir=tmp_path / "cache")
+    np.testing.assert_array_equal(prepared[0][..., 0], preprocess.preprocess(decode(path), CONFIG))
