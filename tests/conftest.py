@@ -1,6 +1,7 @@
 """Type and shape annotations are enforced while tests run, and only then."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import jax
@@ -9,12 +10,17 @@ from jaxtyping import install_import_hook
 
 jax.config.update("jax_num_cpu_devices", 8)
 
+# What one test compiled, another need not.
+_compiled = tempfile.TemporaryDirectory(prefix="compiled-")
+jax.config.update("jax_compilation_cache_dir", _compiled.name)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
 install_import_hook("cxr_jax", "beartype.beartype")
 
 
 @pytest.fixture(scope="session")
 def nih_sample() -> Path:
-    """The folder of 122 real radiographs; skipped where it is not there, an error where promised."""
+    """The folder of 122 real radiographs; skips where it is not there, fails where promised."""
     promised = os.environ.get("CXR_JAX_NIH_SAMPLE")
     folder = Path(promised or Path(__file__).parents[2] / "shared/data/nih_sample")
     if not (folder / "Data_Entry_2017.csv").is_file():

@@ -1,10 +1,12 @@
 """Sheets of sample images: each stage of preprocessing, and what augmentation makes of one."""
 
+import functools
 from collections.abc import Sequence
 
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Key, UInt
+from jaxtyping import Array, Float, Key, UInt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -37,26 +39,41 @@ def augmentation_sheet(
 ) -> Figure:
     """Above, each transform at the end of its range; below, all together as training draws them."""
     unit = jnp.asarray(image, jnp.float32) / np.iinfo(image.dtype).max
-    alone = {
-        "prepared": unit,
-        "horizontal flip": augment.flip_horizontal(unit),
-        f"width shift {config.width_shift:g}": augment.shift(unit, (0.0, config.width_shift)),
-        f"height shift {config.height_shift:g}": augment.shift(unit, (config.height_shift, 0.0)),
-        f"zoom {1 - config.zoom:g}": augment.zoom(unit, (1 - config.zoom, 1 - config.zoom)),
-        f"shear {config.shear:g}°": augment.shear(unit, config.shear),
-        f"brightness {1 + config.brightness:g}": augment.adjust_brightness(
-            unit, 1 + config.brightness
-        ),
-        f"rotation {config.rotation:g}°": augment.rotate(unit, config.rotation),
-    }
-    drawn = augment.augment(key, jnp.repeat(unit[None], _ACROSS, axis=0), config)
-    titles = [*alone, *(f"draw {i + 1}" for i in range(_ACROSS))]
+    alone, drawn = _augmented(key, unit, config)
+    titles = [
+        "prepared",
+        "horizontal flip",
+        f"width shift {config.width_shift:g}",
+        f"height shift {config.height_shift:g}",
+        f"zoom {1 - config.zoom:g}",
+        f"shear {config.shear:g}°",
+        f"brightness {1 + config.brightness:g}",
+        f"rotation {config.rotation:g}°",
+        *(f"draw {i + 1}" for i in range(_ACROSS)),
+    ]
     figure = Figure(figsize=(11, 3.2), layout="constrained")
     for axes, picture, title in zip(
-        figure.subplots(2, _ACROSS).flat, [*alone.values(), *drawn], titles, strict=True
+        figure.subplots(2, _ACROSS).flat, [*alone, *drawn], titles, strict=True
     ):
         _show(axes, np.asarray(picture)[..., 0], title, top=1)
     return figure
+
+
+@functools.partial(jax.jit, static_argnames="config")
+def _augmented(
+    key: Key[Array, ""], image: Float[Array, "height width 1"], config: AugmentConfig
+) -> tuple[list[Array], Float[Array, "draw height width 1"]]:
+    alone = [
+        image,
+        augment.flip_horizontal(image),
+        augment.shift(image, (0.0, config.width_shift)),
+        augment.shift(image, (config.height_shift, 0.0)),
+        augment.zoom(image, (1 - config.zoom, 1 - config.zoom)),
+        augment.shear(image, config.shear),
+        augment.adjust_brightness(image, 1 + config.brightness),
+        augment.rotate(image, config.rotation),
+    ]
+    return alone, augment.augment(key, jnp.repeat(image[None], _ACROSS, axis=0), config)
 
 
 def _show(axes: Axes, picture: np.ndarray, title: str, *, top: int) -> None:

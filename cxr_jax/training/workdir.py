@@ -126,3 +126,4 @@ def use_compilation_cache(cache_dir: Path) -> None:
     """Keep compiled programs, so that a second start reaches its first step at once."""
     if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined]
         jax.config.update("jax_compilation_cache_dir", str(cache_dir / "compiled"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
