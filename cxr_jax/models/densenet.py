@@ -13,6 +13,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Key, UInt32
 
 from cxr_jax.models.layers import BatchNorm, Moments, convolution, draw, moments
@@ -68,6 +69,8 @@ class DenseNetConfig:
                     f"{name} must be one number or one for each of {self.in_channels} channels, "
                     f"got {value}"
                 )
+        if np.min(self.std) <= 0:
+            raise ValueError(f"std must be positive, got {self.std}")
 
     @classmethod
     def densenet121(cls, **fields: Any) -> "DenseNetConfig":

@@ -29,7 +29,7 @@ CHANNELS_KEPT = 8  # of each norm layer's running statistics
 
 
 def random_weight(name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """Make a tensor of torchvision's DenseNet, in torch's layout, so that activations stay near 1."""
+    """Make a tensor of torchvision's DenseNet, in torch's layout; activations stay near 1."""
     normal = np.random.RandomState(zlib.crc32(name.encode())).standard_normal(shape)
     if name.endswith("running_var"):
         value = np.exp(0.2 * normal)

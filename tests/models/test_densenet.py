@@ -6,10 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from cxr_jax.models import VARIANTS, DenseNetConfig, apply, by_name, init
-from cxr_jax.models.layers import BatchNorm, moments
 
 GOLDENS = Path(__file__).parents[1] / "goldens"
 TINY = DenseNetConfig.tiny(num_classes=3)
@@ -27,16 +25,20 @@ def script():
 
 
 @pytest.fixture(scope="module")
-def tiny_variables():
+def variables():
     return init(jax.random.key(0), TINY, (32, 32, 1))
 
 
 @pytest.fixture(scope="module")
-def tiny_images():
+def images():
     return jax.random.normal(jax.random.key(1), (8, 32, 32, 1))
 
 
-@functools.partial(jax.jit, static_argnames=("config", "train"))
+@functools.partial(
+    jax.jit,
+    static_argnames=("config", "train"),
+    compiler_options={"xla_backend_optimization_level": 0},  # compiles in half of the time
+)
 def jitted(config, variables, images, *, train, key=None):
     return apply(config, variables, images, train=train, key=key)
 
@@ -105,3 +107,149 @@ def test_training_equals_torchvision_in_logits_and_running_statistics(goldens, s
 )
 def test_the_number_of_parameters_is_torchvisions(config, count):
     assert sum(x.size for x in jax.tree.leaves(shapes(config)["params"])) == count
+
+
+def test_every_variant_is_reached_by_its_name():
+    for name in VARIANTS:
+        assert by_name(name, num_classes=2, dropout=0.1).dropout == 0.1
+    with pytest.raises(ValueError, match=r"model must be one of densenet121, .*, got 'resnet'"):
+        by_name("resnet", num_classes=2)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"block_sizes": ()}, "block_sizes must be positive"),
+        ({"num_classes": 0}, "num_classes must be at least 1, got 0"),
+        ({"compression": 0.0}, r"compression must be in \(0, 1\], got 0"),
+        ({"dropout": 1.0}, r"dropout must be in \[0, 1\), got 1"),
+        ({"dtype": "float16"}, "dtype must be one of float32, bfloat16, got 'float16'"),
+        ({"mean": (0.5, 0.5)}, "mean must be one number or one for each of 1 channels"),
+        ({"std": 0.0}, "std must be positive, got 0"),
+    ],
+)
+def test_a_wrong_config_is_refused(fields, message):
+    with pytest.raises(ValueError, match=message):
+        DenseNetConfig(**{"block_sizes": (2,), "num_classes": 2, **fields})
+
+
+def test_initial_weights_have_torchvisions_distributions():
+    config = DenseNetConfig.tiny(num_classes=1000, growth_rate=64)
+    variables = init(jax.random.key(0), config, (32, 32, 1))
+    features = variables["params"]["features"]
+    for kernel in (
+        features["conv0"]["kernel"],
+        features["denseblock2"]["denselayer1"]["conv1"]["kernel"],
+        features["denseblock3"]["denselayer2"]["conv2"]["kernel"],
+    ):
+        fan_in = kernel.size // kernel.shape[-1]
+        np.testing.assert_allclose(kernel.std(), (2 / fan_in) ** 0.5, rtol=0.08)
+        assert abs(kernel.mean()) < 0.1 * kernel.std()
+        assert abs(kernel).max() > 2.5 * kernel.std()  # a normal that is not truncated
+    kernel = variables["params"]["classifier"]["kernel"]
+    bound = len(kernel) ** -0.5
+    assert 0.99 * bound < kernel.max() <= bound
+    assert -bound <= kernel.min() < -0.99 * bound
+    other = init(jax.random.key(1), config, (32, 32, 1))["params"]["features"]
+    assert not np.array_equal(other["conv0"]["kernel"], features["conv0"]["kernel"])
+    for path, x in jax.tree.leaves_with_path(variables):
+        if path[-1].key != "kernel":
+            np.testing.assert_array_equal(x, float(path[-1].key in ("scale", "var")))
+
+
+def test_init_can_be_traced(variables):
+    traced = jax.jit(lambda key: init(key, TINY, (32, 32, 1)))(jax.random.key(0))
+    assert_trees_close(traced, variables, rtol=1e-6)
+
+
+@pytest.mark.smoke
+def test_jit_equals_eager(variables, images):
+    eager = apply(TINY, variables, images, train=True)
+    assert_trees_close(jitted(TINY, variables, images, train=True), eager, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.smoke
+def test_bfloat16_keeps_parameters_statistics_and_logits_float32(images):
+    config = DenseNetConfig.tiny(num_classes=3, dtype="bfloat16")
+    variables = init(jax.random.key(0), config, (32, 32, 1))
+    logits, stats = jitted(config, variables, images, train=True)
+    assert {x.dtype for x in jax.tree.leaves((variables, logits, stats))} == {jnp.dtype("float32")}
+    expected, expected_stats = jitted(TINY, variables, images, train=True)
+    np.testing.assert_allclose(logits, expected, atol=0.05)
+    assert_trees_close(stats, expected_stats, atol=0.02)
+    assert not np.array_equal(logits, expected)
+
+
+def test_running_statistics_move_a_tenth_of_the_way_to_mean_and_unbiased_variance(
+    variables, images
+):
+    _, stats = jitted(TINY, variables, images, train=True)
+    kernel = variables["params"]["features"]["conv0"]["kernel"]
+    maps = jax.lax.conv_general_dilated(
+        images, kernel, (2, 2), ((3, 3), (3, 3)), dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+    norm = stats["features"]["norm0"]
+    np.testing.assert_allclose(norm["mean"], 0.1 * maps.mean((0, 1, 2)), atol=1e-5)
+    np.testing.assert_allclose(norm["var"], 0.9 + 0.1 * maps.var((0, 1, 2), ddof=1), rtol=1e-4)
+
+
+def test_evaluation_leaves_the_statistics_and_treats_images_one_by_one(variables, images):
+    logits, stats = jitted(TINY, variables, images, train=False)
+    jax.tree.map(np.testing.assert_array_equal, stats, variables["batch_stats"])
+    alone, _ = jitted(TINY, variables, images[:1], train=False)
+    np.testing.assert_allclose(alone, logits[:1], rtol=1e-4, atol=1e-5)
+
+
+def test_gradients_are_finite_where_a_batch_is_constant(variables):
+    @jax.jit
+    def gradient(params, images):
+        def loss(params):
+            logits, _ = apply(TINY, {**variables, "params": params}, images, train=True)
+            return jnp.square(logits).sum()
+
+        return jax.grad(loss)(params)
+
+    gradients = gradient(variables["params"], jnp.zeros((8, 32, 32, 1)))
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves(gradients))
+
+
+def test_eight_devices_equal_one(variables, images):
+    mesh = jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+    sharding = jax.NamedSharding(mesh, jax.P("data"))
+    sharded = jitted(TINY, variables, jax.device_put(images, sharding), train=True)
+    assert_trees_close(sharded, jitted(TINY, variables, images, train=True), rtol=1e-4, atol=1e-5)
+
+
+def test_dropout_takes_the_key(variables, images):
+    config = DenseNetConfig.tiny(num_classes=3, dropout=0.5)
+    one, same, other = (
+        jitted(config, variables, images, train=True, key=jax.random.key(seed))[0]
+        for seed in (0, 0, 1)
+    )
+    np.testing.assert_array_equal(one, same)
+    assert not np.allclose(one, other)
+    with pytest.raises(ValueError, match=r"dropout = 0.5 needs a key in training, got None"):
+        apply(config, variables, images, train=True)
+    evaluated, _ = jitted(config, variables, images, train=False)
+    np.testing.assert_array_equal(evaluated, jitted(TINY, variables, images, train=False)[0])
+
+
+@pytest.mark.parametrize("size", [28, 16, 1])
+def test_an_image_too_small_is_refused(size):
+    message = f"at least 29 x 29 pixels for 5 halvings, got {size} x {size}"
+    with pytest.raises(ValueError, match=message):
+        shapes(DenseNetConfig.densenet121(num_classes=2), size)
+
+
+def test_the_smallest_image_is_not_refused():
+    shapes(DenseNetConfig.densenet121(num_classes=2), 29)
+
+
+def test_images_of_other_channels_are_refused(variables):
+    with pytest.raises(ValueError, match=r"must have 1 channels \(config.in_channels\), got 3"):
+        apply(TINY, variables, jnp.zeros((2, 32, 32, 3)), train=False)
+
+
+def test_statistics_of_a_single_value_are_refused(variables):
+    with pytest.raises(ValueError, match="more than one value per channel"):
+        jitted(TINY, variables, jnp.zeros((1, 16, 16, 1)), train=True)
