@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cxr_jax.pipeline.record import Record
 
-NAMES = ("phantom", "nih")
+NAMES = ("phantom", "nih", "siim", "cbis_ddsm", "folder")
 
 
 def read(name: str, data_dir: Path) -> list[Record]:

@@ -28,6 +28,7 @@ class Row:
     def wrong(self, column: str, expected: str) -> DataError:
         """The error that says what a cell holds and what it should."""
         found = self.values[column] or "nothing"
+        found = found if len(found) <= 80 else f"{found[:77]}..."
         return DataError(
             f"{self.path}, line {self.line}, column {column!r}: expected {expected}, "
             f"found {found!r}; correct or remove the line"
@@ -48,7 +49,7 @@ class Row:
         return value
 
 
-def read_table(path: Path, columns: Sequence[str]) -> list[Row]:
+def read_table(path: Path, columns: Sequence[str], *, optional: Sequence[str] = ()) -> list[Row]:
     """Read the named columns of a comma-separated file with a header line.
 
     A comma inside a header's name splits it, as in the data sets that have such names: ask for the
@@ -57,6 +58,7 @@ def read_table(path: Path, columns: Sequence[str]) -> list[Row]:
     Args:
       path: the file, UTF-8.
       columns: the names to read; there may be others.
+      optional: names to read where they are there; else their cells are "".
 
     Raises:
       DataError: the file cannot be read, lacks a column, or a line has too few or too many fields.
@@ -81,7 +83,8 @@ def read_table(path: Path, columns: Sequence[str]) -> list[Row]:
             f"{path}: no column {', '.join(map(repr, missing))} in the header; "
             f"found {', '.join(name for name in header if name)}; get the original file"
         )
-    position = {column: header.index(column) for column in columns}
+    present = [column for column in (*columns, *optional) if column in header]
+    position = {column: header.index(column) for column in present}
     rows = []
     for number, line in lines[1:]:
         if len(line) <= max(position.values()) or any(line[len(header) :]):
@@ -89,7 +92,8 @@ def read_table(path: Path, columns: Sequence[str]) -> list[Row]:
                 f"{path}, line {number}: {len(line)} fields where the header has {len(header)}; "
                 "correct or remove the line"
             )
-        values = {column: line[at] for column, at in position.items()}
+        values = dict.fromkeys(optional, "")
+        values |= {column: line[at] for column, at in position.items()}
         rows.append(Row(path=path, line=number, values=values))
     return rows
 

@@ -111,10 +111,18 @@ def _of_shape(path: Path, shape: tuple[int, int]) -> _BoolImage:
 
 def _region(paths: tuple[Path, ...], shape: tuple[int, int]) -> _BoolImage:
     """Tell the mask from the crop by its size."""
-    found = [(path, _decode(path)) for path in paths]
-    for path, image in found:
+    found, errors = [], []
+    for path in paths:
+        try:
+            image = _decode(path)
+        except _BadMaskError as error:
+            errors.append(error)
+            continue
         if image.shape == shape:
             return _binary(image, path)
+        found.append((path, image))
+    if errors:
+        raise errors[0]
     path, image = max(found, key=lambda item: item[1].size)
     height, width = image.shape
     ratio = (width / height) / (shape[1] / shape[0])

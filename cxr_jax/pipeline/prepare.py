@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 
 import cv2
 import numpy as np
-import pydicom
 import tqdm
 from jaxtyping import Int, UInt8, UInt16
 
@@ -273,7 +272,6 @@ def _description(config: PreprocessConfig, with_masks: bool) -> dict[str, Any]:
         "decode": decoding.VERSION,
         "layout": store.VERSION,
         "opencv": cv2.__version__,
-        "pydicom": pydicom.__version__,
     }
     return description | ({"masks": masking.VERSION} if with_masks else {})
 

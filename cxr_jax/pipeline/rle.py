@@ -26,20 +26,26 @@ def decode_rle(text: str, shape: tuple[int, int]) -> Bool[np.ndarray, "height wi
            [1, 0, 0]])
     """
     height, width = shape
+    runs = parse_rle(text, shape)
+    inside = np.arange(len(runs) + 1) % 2 == 1
+    return np.repeat(inside, [*runs, height * width - sum(runs)]).reshape(width, height).T
+
+
+def parse_rle(text: str, shape: tuple[int, int]) -> list[int]:
+    """Check a mask and take it apart: gap, length, gap, length, …; as for `decode_rle`."""
+    height, width = shape
     words = text.split()
     if words in ([], ["-1"]):
-        return np.zeros(shape, bool)
+        return []
     if len(words) % 2 or not all(word.isascii() and word.isdigit() for word in words):
         raise ValueError("run lengths must be pairs of whole numbers, or -1 alone")
     runs = [int(word) for word in words]
-    rest = height * width - sum(runs)
-    if rest < 0:
+    if sum(runs) > height * width:
         raise ValueError(
             f"run lengths end at {sum(runs):,}, beyond the {height * width:,} pixels of an image "
             f"of {width} x {height}"
         )
-    inside = np.arange(len(runs) + 1) % 2 == 1
-    return np.repeat(inside, [*runs, rest]).reshape(width, height).T
+    return runs
 
 
 def encode_rle(mask: Bool[np.ndarray, "height width"]) -> str:
