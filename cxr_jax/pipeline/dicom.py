@@ -84,7 +84,7 @@ def decode(data: bytes, path: Path, *, window: int = 0) -> HostImage:
             raise BadImageError(path, reason, GET_AGAIN)
         _check(header, path)
         table, lowest = grey_table(header, window=window)
-        # A decoder may leave values that BitsStored has no room for: mode.
+        # Clipped, as a decoder may leave values that BitsStored has no room for.
         return table.take(_pixels(header, path).astype(np.int32) - lowest, mode="clip")
 
 
@@ -96,7 +96,7 @@ def read_exam(path: Path, *, salt: str) -> Exam:
       salt: of the patient's hash, one a data set.
 
     Raises:
-      BadImageError: the file is missing, or no DICOM file.
+      BadImageError: the file is missing or damaged.
     """
     try:
         file = path.open("rb")

@@ -1,7 +1,8 @@
 """What a DICOM file's stored values look like: PS3.3 C.11.1 (modality), C.11.2 (VOI), C.7.6.3.
 
 It depends on the stored value alone, so it is worked out once for every value there can be, and
-the pixels look theirs up.
+the pixels look theirs up. Presentation LUT Shape is not asked: INVERSE goes with MONOCHROME1 and
+says the same.
 """
 
 import numpy as np

@@ -96,4 +96,4 @@ def hash_patient(identifier: str, *, salt: str) -> str:
       identifier: what the data set calls the patient.
       salt: the data set's name, so that hashes of two data sets cannot be joined.
     """
-    return hashlib.sha256((salt + identifier).encode()).hexdigest()[:12]
+    return hashlib.sha256((salt + identifier).encode(errors="surrogatepass")).hexdigest()[:12]

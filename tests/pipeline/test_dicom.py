@@ -148,6 +148,12 @@ def test_without_a_window_the_stored_bits_are_the_range(tmp_path, bits, rescale)
     assert_shows(read_dicom(path), shares if slope > 0 else 1 - shares, bits=bits)
 
 
+def test_empty_elements_count_as_absent(tmp_path):
+    empty = {"WindowCenter": "", "WindowWidth": "", "RescaleSlope": "", "VOILUTSequence": []}
+    path = write_dicom(tmp_path / "a.dcm", RAMP, bits=12, PixelPaddingValue="", **empty)
+    assert_shows(read_dicom(path), RAMP / 4095, bits=12)
+
+
 def test_an_8_bit_file_without_a_window_is_its_own_values(tmp_path):
     pixels = (RAMP % 256).astype(np.uint8)
     np.testing.assert_array_equal(read_dicom(write_dicom(tmp_path / "a.dcm", pixels)), pixels)
@@ -429,6 +435,8 @@ def test_a_patient_is_known_by_a_salted_hash_alone(tmp_path):
         "",
         "",
     )
+    odd = write_dicom(tmp_path / "d.dcm", RAMP, patient="Müller")
+    assert len(read_exam(odd, salt="siim").patient) == 12
     nobody = write_dicom(tmp_path / "c.dcm", RAMP, patient="")
     assert read_exam(nobody, salt="siim").patient == ""
     assert "No such file" in refused(tmp_path / "nowhere.dcm", read=read_exam, salt="siim")
