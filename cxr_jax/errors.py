@@ -9,6 +9,10 @@ class CxrError(Exception):
     """A message for the user: what is wrong, where, and what to do about it."""
 
 
+class ConfigError(CxrError, ValueError):
+    """A setting does not fit the network or the machine."""
+
+
 class DataError(CxrError, ValueError):
     """A data set, label file or image cannot be used as it is."""
 

@@ -1,6 +1,6 @@
 """Describe one hyperparameter in one line: default, help, unit, choices.
 
-The frozen config dataclasses use it for their fields; the experiments' command line is made from it.
+The frozen config dataclasses use it for their fields, and the command line is made from it.
 """
 
 import dataclasses
@@ -10,7 +10,7 @@ from typing import Any
 
 def setting(
     default: Any,
-    help: str,  # noqa: A002 (the term of absl and argparse)
+    help: str,
     *,
     unit: str | None = None,
     choices: Sequence[str] | None = None,

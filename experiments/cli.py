@@ -175,7 +175,7 @@ def _run(
     options: Mapping[str, Option],
     phantoms: Mapping[str, Any],
 ) -> None:
-    logging.set_verbosity(logging.WARNING)  # Orbax tells each of its steps otherwise
+    logging.set_verbosity(logging.FATAL)  # Orbax logs each of its steps, and what it raises too
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     try:
         if len(arguments) > 1:

@@ -69,6 +69,7 @@ _WRITE_ERRORS = (
     errno.EEXIST,
     errno.EFBIG,
     errno.EIO,
+    errno.ENOENT,
     errno.ENOSPC,
     errno.ENOTDIR,
     errno.EPERM,

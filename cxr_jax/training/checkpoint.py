@@ -4,8 +4,12 @@
 `<workdir>/checkpoints/best` the weights with the best validation AUROC, both in Orbax's own format.
 """
 
+import contextlib
 import dataclasses
+import errno
 import json
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +17,7 @@ import grain
 import jax
 import orbax.checkpoint as ocp
 
-from cxr_jax.errors import CheckpointError
+from cxr_jax.errors import CheckpointError, WorkspaceError
 from cxr_jax.training.state import TrainState, Tree
 
 
@@ -59,14 +63,13 @@ class Checkpoints:
         step = int(state.step)
         if step == self.last_step:
             return
-        self._last.save(
-            step,
-            args=ocp.args.Composite(
-                state=ocp.args.StandardSave(_with_key_data(state)),
-                data=grain.checkpoint.CheckpointSave(iterator),
-                progress=ocp.args.JsonSave(dataclasses.asdict(progress)),
-            ),
+        parts = ocp.args.Composite(
+            state=ocp.args.StandardSave(_with_key_data(state)),
+            data=grain.checkpoint.CheckpointSave(iterator),
+            progress=ocp.args.JsonSave(dataclasses.asdict(progress)),
         )
+        with self._writing():
+            self._last.save(step, args=parts)
 
     def restore(self, template: TrainState, iterator: Any) -> tuple[TrainState, Progress]:
         """The newest checkpoint; the iterator is set to the batch after its last one.
@@ -98,7 +101,8 @@ class Checkpoints:
         step = int(state.step)
         if step in self._best.all_steps():
             return
-        self._best.save(step, args=ocp.args.StandardSave(state.variables), force=True)
+        with self._writing():
+            self._best.save(step, args=ocp.args.StandardSave(state.variables), force=True)
 
     def restore_best(self, template: TrainState) -> dict[str, Tree]:
         """The best weights, as the model's variables."""
@@ -106,13 +110,30 @@ class Checkpoints:
 
     def wait(self) -> None:
         """Return when everything that was saved is on disk."""
-        self._last.wait_until_finished()
-        self._best.wait_until_finished()
+        with self._writing():
+            self._last.wait_until_finished()
+            self._best.wait_until_finished()
 
     def close(self) -> None:
         """Finish writing and release the managers' threads."""
-        self._last.close()
-        self._best.close()
+        with self._writing():
+            self._last.close()
+            self._best.close()
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Say in one line what Orbax, which writes in the background, says in many."""
+        try:
+            yield
+        except (OSError, ValueError) as error:
+            if isinstance(error, WorkspaceError):
+                raise
+            full = os.strerror(errno.ENOSPC)
+            reason = full if full in str(error) else _first_line(error)
+            raise WorkspaceError(
+                f"{self.folder}: a checkpoint could not be written: {reason}; the complete ones "
+                "are intact: free some space and continue with --resume"
+            ) from error
 
 
 def load_best_variables(run: Path, template: dict[str, Tree]) -> dict[str, Tree]:

@@ -134,6 +134,11 @@ class Config:
                 f"batch_size must be even where mixup pairs neighbours, got {self.batch_size}; "
                 "take an even one or mixup_alpha=0"
             )
+        if self.schedule == "step" and self.warmup > 0.5:
+            raise ValueError(
+                "warmup must be <= 0.5 with schedule step, whose first drop comes at half of the "
+                f"steps, got {self.warmup}"
+            )
         if self.class_weights is not None and (
             len(self.class_weights) != 2 or not all(weight > 0 for weight in self.class_weights)
         ):

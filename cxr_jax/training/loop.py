@@ -1,5 +1,6 @@
 """Epochs: train, validate, remember the best, checkpoint."""
 
+import contextlib
 import dataclasses
 import json
 import math
@@ -113,15 +114,20 @@ class Trainer:
         console.say(console.table_head())
         for row in progress.history:
             console.say(console.table_row(row))
+        with contextlib.closing(self.log):
+            state = self._train_epochs(state, step, progress)
+        state = self.parallel.collect(state)
+        if progress.best is None:  # stopped within the first epoch: these weights are all there is
+            self.checkpoints.save_best(state)
+        self.checkpoints.wait()
+        return state
+
+    def _train_epochs(self, state: TrainState, step: int, progress: Progress) -> TrainState:
         while step < self.plan.last_step and not self._out_of_patience(progress):
             state, step, speed = self._train_epoch(state, step, progress)
             if step % self.plan.steps_per_epoch == 0:
                 state = self._end_epoch(state, step, speed, progress)
             self.checkpoints.save(self.parallel.collect(state), self.batches, progress)
-        state = self.parallel.collect(state)
-        if progress.best is None:  # stopped within the first epoch: these weights are all there is
-            self.checkpoints.save_best(state)
-        self.checkpoints.wait()
         return state
 
     def _out_of_patience(self, progress: Progress) -> bool:

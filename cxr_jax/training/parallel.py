@@ -39,18 +39,13 @@ class Parallel:
     predict: Callable[[Mapping[str, Tree], HostBatch], dict[str, np.ndarray]]
 
 
-def make_parallel(
-    kind: str, recipe: Recipe, optimizer: optax.GradientTransformation, *, batch_size: int
-) -> Parallel:
-    """Compile-ready steps over all devices.
+def make_parallel(kind: str, recipe: Recipe, optimizer: optax.GradientTransformation) -> Parallel:
+    """Compile-ready steps over all devices; kind is "jit" or "pmap"."""
+    return {"jit": _jit, "pmap": _pmap}[kind](recipe, optimizer)
 
-    Args:
-      kind: "jit" or "pmap".
-      batch_size: images of a global batch.
 
-    Raises:
-      ValueError: the devices cannot share the batch evenly.
-    """
+def check_batch_size(kind: str, recipe: Recipe, *, batch_size: int) -> None:
+    """Raise ValueError where the devices cannot share a global batch evenly."""
     devices = jax.device_count()
     if batch_size % devices:
         raise ValueError(
@@ -61,7 +56,6 @@ def make_parallel(
             f"pmap mixes within a device, so batch_size must be a multiple of 2 x {devices} "
             f"devices, got {batch_size}; take such a one or mixup_alpha=0"
         )
-    return {"jit": _jit, "pmap": _pmap}[kind](recipe, optimizer)
 
 
 def _jit(recipe: Recipe, optimizer: optax.GradientTransformation) -> Parallel:

@@ -1,5 +1,6 @@
 """`fit(config)`: from files on disk to a report, in one call."""
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,8 +10,10 @@ import jax
 import optax
 
 from cxr_jax import models, optim
+from cxr_jax.errors import ConfigError
 from cxr_jax.evaluation import Evaluation, Predictions
 from cxr_jax.pipeline import loader
+from cxr_jax.pipeline.once import writing
 from cxr_jax.tasks import Binary
 from cxr_jax.training import console, workdir
 from cxr_jax.training.checkpoint import Checkpoints, Progress, load_best_variables
@@ -18,7 +21,7 @@ from cxr_jax.training.config import Config
 from cxr_jax.training.data import RunData, load_data, write_records
 from cxr_jax.training.loop import Plan, RunLog, Trainer
 from cxr_jax.training.outputs import summary, write_results
-from cxr_jax.training.parallel import Parallel, make_parallel
+from cxr_jax.training.parallel import Parallel, check_batch_size, make_parallel
 from cxr_jax.training.predict import predict
 from cxr_jax.training.state import TrainState, Tree, create_state
 from cxr_jax.training.step import Recipe
@@ -59,57 +62,24 @@ def fit(config: Config, *, interrupted: Callable[[], bool] = lambda: False) -> R
       CxrError: files, directories or checkpoints cannot be used, or training diverges; the message
         names what and the cure.
     """
+    recipe = make_recipe(config)
+    _check_trainable(config, recipe)
     cache_dir = Path(config.cache_dir).expanduser()
     workdir.use_compilation_cache(cache_dir)
     workdir.warn_of_idle_gpu()
     folder = workdir.open_workdir(config)
     console.say(f"{'run':<12}{folder}")
     data = load_data(config, cache_dir)
-    write_records(folder, data, resume=config.resume)
     for split, images, patients, positives in data.counts():
         console.say(f"{split:<12}{images} images of {patients} patients, {positives} positive")
-
-    recipe = make_recipe(config)
-    plan = _plan(config, len(data.indices("train")))
-    schedule = optim.schedule(
-        config.schedule,
-        lr=config.lr,
-        total_steps=plan.total_steps,
-        warmup_steps=round(config.warmup * plan.total_steps),
-    )
-    optimizer = optim.optimizer(
-        config.optimizer,
-        schedule,
-        momentum=config.momentum,
-        weight_decay=config.weight_decay,
-        clip_norm=config.clip_norm or None,
-    )
-    parallel = make_parallel(config.parallel, recipe, optimizer, batch_size=config.batch_size)
-    checkpoints = Checkpoints(folder)
-    try:
-        state, progress, batches = _start(config, data, recipe, optimizer, checkpoints)
-
-        def validate(state: TrainState) -> Predictions:
-            return _predict(parallel, state.variables, data, "validation", config)
-
-        trainer = Trainer(
-            plan=plan,
-            parallel=parallel,
-            batches=batches,
-            validate=validate,
-            schedule=schedule,
-            checkpoints=checkpoints,
-            log=RunLog(folder, progress.history, step=int(state.step)),
-            interrupted=interrupted,
-        )
-        state = trainer.train(state, progress)
-        variables = checkpoints.restore_best(state)
-    finally:
-        checkpoints.close()
-    predictions = {
-        name: _predict(parallel, variables, data, name, config) for name in ("validation", "test")
-    }
-    validation, test = write_results(folder, config, data, predictions, progress.history)
+    with writing(folder):
+        write_records(folder, data, resume=config.resume)
+        parallel, variables, history = _train(config, folder, data, recipe, interrupted)
+        predictions = {
+            name: _predict(parallel, variables, data, name, config)
+            for name in ("validation", "test")
+        }
+        validation, test = write_results(folder, config, data, predictions, history)
     console.say(summary(folder, test))
     return Run(
         workdir=folder,
@@ -119,7 +89,7 @@ def fit(config: Config, *, interrupted: Callable[[], bool] = lambda: False) -> R
         validation=validation,
         test=test,
         predictions=predictions,
-        history=progress.history,
+        history=history,
     )
 
 
@@ -136,30 +106,30 @@ def make_recipe(config: Config) -> Recipe:
     )
 
 
-def _plan(config: Config, images: int) -> Plan:
-    return Plan(
-        epochs=config.epochs,
-        steps_per_epoch=images // config.batch_size,
-        batch_size=config.batch_size,
-        max_steps=config.max_steps,
-        checkpoint_every=config.checkpoint_every,
-        patience=config.patience,
-    )
+def _check_trainable(config: Config, recipe: Recipe) -> None:
+    """Refuse before anything is loaded what this network or this machine cannot do."""
+    size = config.preprocess.image_size
+    try:
+        check_batch_size(config.parallel, recipe, batch_size=config.batch_size)
+        jax.eval_shape(
+            lambda key: models.init(key, recipe.model, (size, size, 1)), jax.random.key(0)
+        )
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
 
 
-def _start(
+def _train(
     config: Config,
+    folder: Path,
     data: RunData,
     recipe: Recipe,
-    optimizer: optax.GradientTransformation,
-    checkpoints: Checkpoints,
-) -> tuple[TrainState, Progress, Any]:
-    """State, progress and training batches, fresh or as the last checkpoint has them."""
-    size = config.preprocess.image_size
-    state = create_state(jax.random.key(config.seed), recipe.model, optimizer, (size, size, 1))
+    interrupted: Callable[[], bool],
+) -> tuple[Parallel, Mapping[str, Tree], list[dict[str, Any]]]:
+    """Train from the start or the last checkpoint: the compiled steps, best weights, history."""
+    train = data.indices("train")
     batches = loader.train_batches(
         data.prepared,
-        data.indices("train"),
+        train,
         data.labels,
         batch_size=config.batch_size,
         seed=config.seed,
@@ -167,16 +137,68 @@ def _start(
         process_index=jax.process_index(),
         process_count=jax.process_count(),
     )
+    plan = Plan(
+        epochs=config.epochs,
+        steps_per_epoch=len(train) // config.batch_size,
+        batch_size=config.batch_size,
+        max_steps=config.max_steps,
+        checkpoint_every=config.checkpoint_every,
+        patience=config.patience,
+    )
+    schedule = optim.schedule(
+        config.schedule,
+        lr=config.lr,
+        total_steps=plan.total_steps,
+        warmup_steps=round(config.warmup * plan.total_steps),
+    )
+    optimizer = optim.optimizer(
+        config.optimizer,
+        schedule,
+        momentum=config.momentum,
+        weight_decay=config.weight_decay,
+        clip_norm=config.clip_norm or None,
+    )
+    parallel = make_parallel(config.parallel, recipe, optimizer)
+
+    def validate(state: TrainState) -> Predictions:
+        return _predict(parallel, state.variables, data, "validation", config)
+
+    with contextlib.closing(Checkpoints(folder)) as checkpoints, contextlib.closing(batches):
+        state, progress = _start(config, recipe, optimizer, checkpoints, batches)
+        trainer = Trainer(
+            plan=plan,
+            parallel=parallel,
+            batches=batches,
+            validate=validate,
+            schedule=schedule,
+            checkpoints=checkpoints,
+            log=RunLog(folder, progress.history, step=int(state.step)),
+            interrupted=interrupted,
+        )
+        state = trainer.train(state, progress)
+        return parallel, checkpoints.restore_best(state), progress.history
+
+
+def _start(
+    config: Config,
+    recipe: Recipe,
+    optimizer: optax.GradientTransformation,
+    checkpoints: Checkpoints,
+    batches: Any,
+) -> tuple[TrainState, Progress]:
+    """State and progress, fresh or as the last checkpoint has them, which positions `batches`."""
+    size = config.preprocess.image_size
+    state = create_state(jax.random.key(config.seed), recipe.model, optimizer, (size, size, 1))
     if config.resume:
         state, progress = checkpoints.restore(state, batches)
         console.say(f"resumed after step {int(state.step)}")
-        return state, progress, batches
+        return state, progress
     if config.init_from is not None:
         variables = load_best_variables(Path(config.init_from), state.variables)
         state = dataclasses.replace(
             state, params=variables["params"], batch_stats=variables["batch_stats"]
         )
-    return state, Progress(), batches
+    return state, Progress()
 
 
 def _predict(

@@ -11,7 +11,7 @@ import pytest
 from cxr_jax import models
 from cxr_jax.augment import AugmentConfig
 from cxr_jax.tasks import Binary
-from cxr_jax.training.parallel import make_parallel
+from cxr_jax.training.parallel import check_batch_size, make_parallel
 from cxr_jax.training.state import create_state
 from cxr_jax.training.step import Recipe, eval_step, make_inputs, train_step
 
@@ -86,7 +86,7 @@ def test_the_step_is_traced_once():
 def test_eight_devices_equal_one():
     """Statistics, gradients and augmentation are of the global batch, however it is cut."""
     one = jax.jit(lambda s, b: train_step(s, b, recipe=recipe(), optimizer=OPTIMIZER))
-    many = make_parallel("jit", recipe(), OPTIMIZER, batch_size=BATCH)
+    many = make_parallel("jit", recipe(), OPTIMIZER)
     state_one, state_many = fresh(recipe()), many.place(fresh(recipe()))
     for seed in range(2):
         state_one, metrics_one = one(state_one, batch(seed))
@@ -100,9 +100,7 @@ def test_pmap_equals_jit_where_every_device_sees_the_same_images():
     """Then statistics of a device are statistics of all; only n / (n - 1) differs."""
     small = batch(size=BATCH // 8)
     tiled = {name: np.concatenate([value] * 8) for name, value in small.items()}
-    jit, pmap = (
-        make_parallel(kind, PLAIN, OPTIMIZER, batch_size=BATCH) for kind in ("jit", "pmap")
-    )
+    jit, pmap = (make_parallel(kind, PLAIN, OPTIMIZER) for kind in ("jit", "pmap"))
     a, loss_a = jit.train_step(jit.place(fresh(PLAIN)), tiled)
     b, loss_b = pmap.train_step(pmap.place(fresh(PLAIN)), tiled)
     close(loss_a, loss_b, rtol=1e-4)
@@ -128,7 +126,7 @@ def test_pmap_averages_the_gradients_of_its_devices():
     expected = jax.tree.map(lambda *parts: sum(parts), *(gradient(params, s) for s in shards))
 
     sgd = optax.sgd(1.0)
-    pmap = make_parallel("pmap", PLAIN, sgd, batch_size=BATCH)
+    pmap = make_parallel("pmap", PLAIN, sgd)
     start = create_state(jax.random.key(0), PLAIN.model, sgd, (SIZE, SIZE, 1))
     after, _ = pmap.train_step(pmap.place(start), data)
     moved = jax.tree.map(lambda old, new: old - new, start.params, pmap.collect(after).params)
@@ -180,6 +178,6 @@ def test_evaluation_is_the_network_on_standardised_images(dtype):
 
 def test_batches_that_devices_cannot_share_are_refused():
     with pytest.raises(ValueError, match=r"batch_size must be a multiple of the 8 devices, got 12"):
-        make_parallel("jit", PLAIN, OPTIMIZER, batch_size=12)
+        check_batch_size("jit", PLAIN, batch_size=12)
     with pytest.raises(ValueError, match=r"pmap mixes within a device"):
-        make_parallel("pmap", recipe(), OPTIMIZER, batch_size=8)
+        check_batch_size("pmap", recipe(), batch_size=8)
