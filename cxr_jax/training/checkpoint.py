@@ -9,6 +9,7 @@ import dataclasses
 import errno
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,7 @@ class Checkpoints:
             data=grain.checkpoint.CheckpointSave(iterator),
             progress=ocp.args.JsonSave(dataclasses.asdict(progress)),
         )
-        with self._writing():
+        with self._writing(state):
             self._last.save(step, args=parts)
 
     def restore(self, template: TrainState, iterator: Any) -> tuple[TrainState, Progress]:
@@ -101,7 +102,7 @@ class Checkpoints:
         step = int(state.step)
         if step in self._best.all_steps():
             return
-        with self._writing():
+        with self._writing(state.variables):
             self._best.save(step, args=ocp.args.StandardSave(state.variables), force=True)
 
     def restore_best(self, template: TrainState) -> dict[str, Tree]:
@@ -121,9 +122,12 @@ class Checkpoints:
             self._best.close()
 
     @contextlib.contextmanager
-    def _writing(self) -> Iterator[None]:
+    def _writing(self, tree: Tree = ()) -> Iterator[None]:
         """Say in one line what Orbax, which writes in the background, says in many."""
+        size = sum(leaf.nbytes for leaf in jax.tree.leaves(tree))
         try:
+            if shutil.disk_usage(self.folder).free < size:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             yield
         except (OSError, ValueError) as error:
             if isinstance(error, WorkspaceError):
