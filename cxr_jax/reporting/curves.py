@@ -98,6 +98,6 @@ def discrimination_curves(predictions: Predictions, evaluation: Evaluation) -> F
         scores[labels == 1], bins=20, range=(0, 1), color=ACCENT, alpha=0.7, label="positive"
     )
     histogram.axvline(evaluation.threshold, color=INK, lw=1, label="operating point")
-    histogram.legend(frameon=False)
+    histogram.legend(frameon=False, loc="upper center")
     histogram.set(title="Predicted probabilities", xlabel="probability", ylabel="images")
     return figure
