@@ -44,7 +44,7 @@ class Config:
     on_bad_image: str = setting(
         "fail", "an image that cannot be read ends the run or is left out", choices=("fail", "skip")
     )
-    phantom_count: int = setting(1000, "how many phantoms are drawn", unit="images")
+    phantom_count: int = setting(800, "how many phantoms are drawn", unit="images")
     phantom_size: int = setting(192, "side of a drawn film", unit="pixels")
     preprocess: PreprocessConfig = PreprocessConfig()
     augment: AugmentConfig = AugmentConfig()
