@@ -20,8 +20,7 @@ IMAGE_SIZE = (65, 72)
 BATCH = 4
 CASES = {  # (block sizes, channels of the images, whether in training mode too)
     "densenet121": ((6, 12, 24, 16), 1, True),
-    "densenet121_rgb": ((6, 12, 24, 16), 3, False),
-    "densenet169": ((6, 12, 32, 32), 1, False),
+    "densenet169": ((6, 12, 32, 32), 3, False),
     "densenet201": ((6, 12, 48, 32), 1, False),
 }
 NUM_CLASSES = 5

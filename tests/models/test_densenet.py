@@ -63,12 +63,10 @@ def assert_trees_close(actual, expected, **tolerance):
     jax.tree.map(functools.partial(np.testing.assert_allclose, **tolerance), actual, expected)
 
 
-@pytest.mark.parametrize("case", ["densenet121", "densenet121_rgb", "densenet169", "densenet201"])
+@pytest.mark.parametrize("case", ["densenet121", "densenet169", "densenet201"])
 def test_evaluation_equals_torchvision(case, goldens, script):
     _, channels, _ = script["CASES"][case]
-    config = by_name(
-        case.removesuffix("_rgb"), num_classes=script["NUM_CLASSES"], in_channels=channels
-    )
+    config = by_name(case, num_classes=script["NUM_CLASSES"], in_channels=channels)
     variables = weights_of_goldens(config, script)
     logits, stats = jitted(config, variables, script["random_images"](channels), train=False)
     np.testing.assert_allclose(logits, goldens[f"{case}/eval"], rtol=0, atol=1e-4)
