@@ -1,6 +1,7 @@
 # make demo, make test: both set up everything they need in .venv first.
 PYTHON ?= python3
 VENV ?= .venv
+EXTRA ?= dev
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
@@ -24,14 +25,14 @@ check: $(READY)
 	$(BIN)/mypy
 
 smoke:
-	$(MAKE) VENV=.venv-smoke PYTHON=$(PYTHON) .venv-smoke/.ready
+	$(MAKE) VENV=.venv-smoke EXTRA=test PYTHON=$(PYTHON) .venv-smoke/.ready
 	.venv-smoke/bin/python -m pytest -m smoke
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "cxr_jax needs Python 3.11 or newer; $(PYTHON) is older: make PYTHON=python3.12 ..."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --editable '.[$(EXTRA)]'
 	@touch $(READY)
 
 clean:
