@@ -149,10 +149,11 @@ def _read(
     if workers:
         if not flags.FLAGS.is_parsed():
             flags.FLAGS.mark_as_parsed()  # Grain's workers read flags, in notebooks and tests too
-        # Shared memory is no faster for batches of this size, and is reported as leaked at exit.
-        batches = grain.experimental.WithOptionsIterDataset(
-            batches, grain.experimental.DatasetOptions(min_shm_size=2**62)
-        ).mp_prefetch(grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2))
+        # Images stay in Grain's shared memory: a worker stopped halfway through sending a large
+        # message would leave `close()` waiting for the rest of it.
+        batches = batches.mp_prefetch(
+            grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2)
+        )
     return iter(batches)
 
 
