@@ -55,7 +55,7 @@ class Predictions:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """A number, its 95 % interval, and why it is missing where it is NaN."""
+    """A number, its 95 % interval, and why one of them is missing (NaN) or says nothing."""
 
     value: float
     low: float
@@ -65,6 +65,8 @@ class Estimate:
     def __str__(self) -> str:
         if math.isnan(self.value):
             return f"not defined: {self.reason}"
+        if math.isnan(self.low):
+            return f"{self.value:.3f} (no interval: {self.reason})"
         return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
 
 
@@ -128,20 +130,10 @@ def evaluate(
         "specificity": specificity,
         "expected_calibration_error": metrics.expected_calibration_error,
     }
-    reason = _missing_class(labels)
-    estimates = {}
-    for name, metric in names.items():
-        value = metric(labels, probabilities) if len(labels) else math.nan
-        low, high = (
-            metrics.bootstrap_interval(
-                metric, labels, probabilities, groups=patients, key=key, samples=samples
-            )
-            if not math.isnan(value)
-            else (math.nan, math.nan)
-        )
-        estimates[name] = Estimate(
-            value=value, low=low, high=high, reason=reason if math.isnan(value) else ""
-        )
+    estimates = {
+        name: _estimate(metric, labels, probabilities, patients, key=key, samples=samples)
+        for name, metric in names.items()
+    }
     counts = metrics.confusion(labels, probabilities, threshold=threshold)
     return Evaluation(
         images=len(labels),
@@ -157,6 +149,29 @@ def evaluate(
         },
         loss=predictions.loss,
     )
+
+
+def _estimate(
+    metric: Callable[[np.ndarray, np.ndarray], float],
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    patients: np.ndarray,
+    *,
+    key: Key[Array, ""],
+    samples: int,
+) -> Estimate:
+    value = metric(labels, probabilities) if len(labels) else math.nan
+    if math.isnan(value):
+        return Estimate(value=value, low=value, high=value, reason=_missing_class(labels))
+    low, high = metrics.bootstrap_interval(
+        metric, labels, probabilities, groups=patients, key=key, samples=samples
+    )
+    reason = ""
+    if math.isnan(low):
+        reason = "fewer than two patients of a class"
+    elif low == high:
+        reason = "every resample gives the same number, which overstates how sure it is"
+    return Estimate(value=value, low=low, high=high, reason=reason)
 
 
 def _missing_class(labels: Float[np.ndarray, "image"]) -> str:

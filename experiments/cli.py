@@ -184,6 +184,7 @@ def _run(
         config = make_config(preset, options, given, phantoms)
     except ValueError as error:
         _fail(error)
+    _silence_abandoned_work()
     try:
         fit(config, interrupted=_on_signal())
     except (CxrError, OSError) as error:
@@ -197,10 +198,24 @@ def _on_signal() -> Any:
     def note(number: int, frame: Any) -> None:
         received.append(number)
         signal.signal(number, signal.SIG_DFL)
+        print("stopping after the next step; once more to stop at once", file=sys.stderr)
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, note)
     return lambda: bool(received)
+
+
+def _silence_abandoned_work() -> None:
+    """Keep Orbax's threads from adding a traceback each to an error that is said in one line."""
+    inner, unraisable = sys.excepthook, sys.unraisablehook
+
+    def abandoned(error: BaseException | None) -> bool:
+        return isinstance(error, RuntimeError) and str(error) == "Event loop is closed"
+
+    sys.excepthook = lambda kind, value, trace: (
+        None if abandoned(value) else inner(kind, value, trace)
+    )
+    sys.unraisablehook = lambda what: None if abandoned(what.exc_value) else unraisable(what)
 
 
 def _fail(error: Exception) -> typing.NoReturn:

@@ -34,7 +34,10 @@ def make_directory_once(target: Path, make: Callable[[Path], None]) -> bool:
         return False
     partial = target.with_name(f"{target.name}.partial")
     with writing(target.parent):
-        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        except FileNotFoundError as error:  # such as below /proc
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS)) from error
         with filelock.FileLock(target.with_name(f"{target.name}.lock")):
             if target.is_dir():
                 return False
@@ -69,7 +72,6 @@ _WRITE_ERRORS = (
     errno.EEXIST,
     errno.EFBIG,
     errno.EIO,
-    errno.ENOENT,
     errno.ENOSPC,
     errno.ENOTDIR,
     errno.EPERM,

@@ -108,7 +108,7 @@ def prepare(
       The images that could be used.
 
     Raises:
-      ValueError: on_bad_image is another word, or the crop leaves nothing of an image.
+      ValueError: on_bad_image is another word.
       DataError: an image or its mask cannot be used and on_bad_image is "fail", or none can, or a
         record has no mask and with_masks is set, or the folder of an earlier run is damaged.
       WorkspaceError: cache_dir cannot be written, or the disk is full.
@@ -186,8 +186,11 @@ class _Preprocess:
             mask = read_mask(record, image.shape) if self.with_masks else None
         except BadImageError as error:
             return error
-        image = preprocessing.preprocess(image, self.config)
-        return image if mask is None else (image, preprocess_mask(mask, self.config))
+        try:
+            image = preprocessing.preprocess(image, self.config)
+            return image if mask is None else (image, preprocess_mask(mask, self.config))
+        except ValueError as error:
+            return BadImageError(record.path, str(error), f"change --crop, {LEAVE_OUT}")
 
 
 def _preprocessed(

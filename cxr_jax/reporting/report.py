@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,11 @@ def _sections(findings: Findings) -> list[Section | None]:
                     )
                     for name in _NAMES
                 ),
-                ("Cross entropy", f"{test.loss:.4f}", f"{findings.validation.loss:.4f}"),
+                (
+                    "Cross entropy, class-weighted",
+                    f"{test.loss:.4f}",
+                    f"{findings.validation.loss:.4f}",
+                ),
             ],
         ),
         Section(title="Confusion at the operating point", table=_confusion(test)),
@@ -115,14 +120,17 @@ def _sections(findings: Findings) -> list[Section | None]:
 def _cautions(test: Evaluation) -> list[str]:
     """What a reader must not overlook."""
     auroc: Estimate = test.estimates["auroc"]
-    if auroc.reason:
-        return [f"AUROC is not defined here: {auroc.reason}."]
+    cautions = [
+        f"{_NAMES[name]}: {estimate.reason}."
+        for name, estimate in test.estimates.items()
+        if estimate.reason
+    ]
     if auroc.high - auroc.low > _WIDE:
-        return [
+        cautions.append(
             f"The AUROC's interval, {auroc.low:.2f} to {auroc.high:.2f}, is wide: these images are "
             "too few to tell how good the model is."
-        ]
-    return []
+        )
+    return cautions
 
 
 def _confusion(test: Evaluation) -> list[tuple[str, str, str]]:
@@ -135,7 +143,7 @@ def _confusion(test: Evaluation) -> list[tuple[str, str, str]]:
 
 
 def _discrimination(findings: Findings) -> Section | None:
-    if findings.test.estimates["auroc"].reason:
+    if math.isnan(findings.test.estimates["auroc"].value):
         return None
     return Section(
         title="Discrimination and calibration",

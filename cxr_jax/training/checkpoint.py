@@ -7,7 +7,6 @@
 import contextlib
 import dataclasses
 import errno
-import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -75,12 +74,14 @@ class Checkpoints:
     def restore(self, template: TrainState, iterator: Any) -> tuple[TrainState, Progress]:
         """The newest checkpoint; the iterator is set to the batch after its last one.
 
+        A run that was stopped before its first checkpoint starts anew, which gives the same.
+
         Raises:
-          CheckpointError: there is none, or it does not fit the template.
+          CheckpointError: it is damaged or does not fit the template.
         """
         step = self.last_step
         if step is None:
-            raise CheckpointError(f"{self.folder}: holds no checkpoint to resume from")
+            return template, Progress()
         try:
             restored = self._last.restore(
                 step,
@@ -90,10 +91,10 @@ class Checkpoints:
                     progress=ocp.args.JsonRestore(),
                 ),
             )
-        except (ValueError, KeyError, OSError, json.JSONDecodeError) as error:
+        except Exception as error:  # what Orbax raises for a damaged file is not documented
             raise CheckpointError(
-                f"{self.folder / 'last' / str(step)}: not a checkpoint of this model: "
-                f"{_first_line(error)}; delete that folder to resume from the one before"
+                f"{self.folder / 'last' / str(step)}: damaged, or not a checkpoint of this model: "
+                f"{_first_line(error)}; delete that folder to resume from what was saved before"
             ) from error
         return _with_key(restored.state), Progress(**restored.progress)
 
@@ -146,11 +147,17 @@ def load_best_variables(run: Path, template: dict[str, Tree]) -> dict[str, Tree]
     Raises:
       CheckpointError: the folder is not a run, or its weights have other names or shapes.
     """
+    folder = check_run(run)
+    with ocp.CheckpointManager(folder) as manager:
+        return _restore_variables(manager, folder, template)
+
+
+def check_run(run: Path) -> Path:
+    """The folder of a run's best weights; CheckpointError where there is none."""
     folder = run.absolute() / "checkpoints" / "best"
     if not folder.is_dir():
         raise CheckpointError(f"{run}: no such run; expected the folder {folder}")
-    with ocp.CheckpointManager(folder) as manager:
-        return _restore_variables(manager, folder, template)
+    return folder
 
 
 def _restore_variables(
@@ -161,10 +168,10 @@ def _restore_variables(
         raise CheckpointError(f"{folder}: holds no checkpoint")
     try:
         return manager.restore(step, args=ocp.args.StandardRestore(template))
-    except (ValueError, KeyError, OSError) as error:
+    except Exception as error:  # what Orbax raises for a damaged file is not documented
         raise CheckpointError(
-            f"{folder / str(step)}: not a checkpoint of this model: {_first_line(error)}; "
-            "choose the model that it was trained with"
+            f"{folder / str(step)}: damaged, or not a checkpoint of this model: "
+            f"{_first_line(error)}; choose the model that it was trained with"
         ) from error
 
 

@@ -103,7 +103,6 @@ class Config:
             "batch_size",
             "epochs",
             "phantom_count",
-            "phantom_size",
             "bootstrap_samples",
         )
         for name in positive:
@@ -134,6 +133,7 @@ class Config:
                 f"batch_size must be even where mixup pairs neighbours, got {self.batch_size}; "
                 "take an even one or mixup_alpha=0"
             )
+        _check("phantom_size", self.phantom_size, ">= 32", lambda value: value >= 32)
         if self.schedule == "step" and self.warmup > 0.5:
             raise ValueError(
                 "warmup must be <= 0.5 with schedule step, whose first drop comes at half of the "

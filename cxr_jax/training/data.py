@@ -13,7 +13,7 @@ from cxr_jax.errors import CheckpointError
 from cxr_jax.pipeline.prepare import Prepared, prepare
 from cxr_jax.pipeline.record import Record
 from cxr_jax.pipeline.select import select
-from cxr_jax.pipeline.split import read_split, split_by_patient, write_split
+from cxr_jax.pipeline.split import split_by_patient, write_split
 from cxr_jax.training import console
 from cxr_jax.training.config import Config
 
@@ -83,8 +83,7 @@ def load_data(config: Config, cache_dir: Path) -> RunData:
 
 
 def _read(config: Config, cache_dir: Path) -> list[Record]:
-    if config.dataset != "phantom" or config.data_dir is not None:
-        assert config.data_dir is not None  # Config has seen to it
+    if config.data_dir is not None:
         return datasets.read(config.dataset, Path(config.data_dir).expanduser())
     drawn = {
         "count": config.phantom_count,
@@ -105,10 +104,13 @@ def write_records(folder: Path, data: RunData, *, resume: bool) -> None:
     """
     path = folder / "split.csv"
     if resume and path.is_file():
-        now = {r.image: s for r, s in zip(data.prepared.records, data.splits, strict=True)}
-        if read_split(path) != now:
+        now = path.with_suffix(".now")
+        write_split(now, data.prepared.records, data.splits, data.labels)
+        same = now.read_bytes() == path.read_bytes()
+        now.unlink()
+        if not same:
             raise CheckpointError(
-                f"{path}: lists other images or splits than {folder.name}'s data have now; "
+                f"{path}: lists other images, splits or labels than {folder.name}'s data have now; "
                 "restore the data set or start a new run"
             )
         return

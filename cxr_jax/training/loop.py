@@ -223,9 +223,9 @@ class Trainer:
 
 
 def _better(new: list[float], old: list[float]) -> bool:
-    """Higher AUROC, then lower loss; where validation lacks a class, the latest epoch."""
+    """Higher AUROC, then lower loss; the loss alone where validation lacks a class."""
     if math.isnan(new[0]) or math.isnan(old[0]):
-        return True
+        return new[1] < old[1]
     return (new[0], -new[1]) > (old[0], -old[1])
 
 

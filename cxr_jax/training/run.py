@@ -16,7 +16,12 @@ from cxr_jax.pipeline import loader
 from cxr_jax.pipeline.once import writing
 from cxr_jax.tasks import Binary
 from cxr_jax.training import console, workdir
-from cxr_jax.training.checkpoint import Checkpoints, Progress, load_best_variables
+from cxr_jax.training.checkpoint import (
+    Checkpoints,
+    Progress,
+    check_run,
+    load_best_variables,
+)
 from cxr_jax.training.config import Config
 from cxr_jax.training.data import RunData, load_data, write_records
 from cxr_jax.training.loop import Plan, RunLog, Trainer
@@ -72,7 +77,7 @@ def fit(config: Config, *, interrupted: Callable[[], bool] = lambda: False) -> R
     data = load_data(config, cache_dir)
     for split, images, patients, positives in data.counts():
         console.say(f"{split:<12}{images} images of {patients} patients, {positives} positive")
-    with writing(folder):
+    with workdir.locked(folder), writing(folder):
         write_records(folder, data, resume=config.resume)
         parallel, variables, history = _train(config, folder, data, recipe, interrupted)
         predictions = {
@@ -109,6 +114,8 @@ def make_recipe(config: Config) -> Recipe:
 def _check_trainable(config: Config, recipe: Recipe) -> None:
     """Refuse before anything is loaded what this network or this machine cannot do."""
     size = config.preprocess.image_size
+    if config.init_from is not None:
+        check_run(Path(config.init_from).expanduser())
     try:
         check_batch_size(config.parallel, recipe, batch_size=config.batch_size)
         jax.eval_shape(
@@ -189,15 +196,15 @@ def _start(
     """State and progress, fresh or as the last checkpoint has them, which positions `batches`."""
     size = config.preprocess.image_size
     state = create_state(jax.random.key(config.seed), recipe.model, optimizer, (size, size, 1))
+    if config.init_from is not None:
+        variables = load_best_variables(Path(config.init_from).expanduser(), state.variables)
+        state = dataclasses.replace(
+            state, params=variables["params"], batch_stats=variables["batch_stats"]
+        )
     if config.resume:
         state, progress = checkpoints.restore(state, batches)
         console.say(f"resumed after step {int(state.step)}")
         return state, progress
-    if config.init_from is not None:
-        variables = load_best_variables(Path(config.init_from), state.variables)
-        state = dataclasses.replace(
-            state, params=variables["params"], batch_stats=variables["batch_stats"]
-        )
     return state, Progress()
 
 

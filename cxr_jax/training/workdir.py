@@ -1,5 +1,6 @@
 """The run directory: made, found again, and described."""
 
+import contextlib
 import datetime
 import json
 import os
@@ -8,10 +9,12 @@ import shutil
 import subprocess
 import sys
 import warnings
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import filelock
 import jax
 
 import cxr_jax
@@ -31,11 +34,11 @@ def open_workdir(config: Config) -> Path:
     """
     runs = Path("runs") / config.experiment
     if config.resume:
-        workdir = Path(config.workdir) if config.workdir else _newest(runs)
+        workdir = Path(config.workdir).expanduser() if config.workdir else _newest(runs)
         _check_resumable(workdir, config)
         return workdir
     now = datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    workdir = Path(config.workdir) if config.workdir else runs / now
+    workdir = Path(config.workdir).expanduser() if config.workdir else runs / now
     if (workdir / "checkpoints").exists():
         raise CheckpointError(
             f"{workdir}: holds a run already; add --resume to continue it, or choose another "
@@ -67,11 +70,34 @@ def _check_resumable(workdir: Path, config: Config) -> None:
         differing = differences(config, saved)
     except (json.JSONDecodeError, AttributeError) as error:
         raise CheckpointError(f"{saved}: is not a run's config: {error}") from error
+    for name in ("split.csv", "environment.json"):
+        if (workdir / "checkpoints").exists() and not (workdir / name).is_file():
+            raise CheckpointError(
+                f"{workdir / name}: is missing, so that it cannot be told whether the data are the "
+                "same; start a new run"
+            )
     if differing:
         raise CheckpointError(
             f"{workdir}: was made with another config: {'; '.join(differing)}; "
             "resume with the same flags, or choose another --workdir"
         )
+
+
+@contextlib.contextmanager
+def locked(workdir: Path) -> Iterator[None]:
+    """Keep a second process out of a run; the lock goes with the process that holds it.
+
+    Raises:
+      WorkspaceError: another process is at work there.
+    """
+    try:
+        with filelock.FileLock(workdir / ".lock", timeout=0):
+            yield
+    except filelock.Timeout as error:
+        raise WorkspaceError(
+            f"{workdir}: another process is running this run; wait for it, or choose another "
+            "--workdir"
+        ) from error
 
 
 def environment() -> dict[str, Any]:

@@ -64,6 +64,8 @@ def test_nothing_given_is_the_preset_with_less_on_phantoms():
         ({"crop": ["a", "b", "c", "d"]}, r"crop must be floats with commas between"),
         ({"class_weights": ["1"]}, r"class_weights must be two numbers > 0"),
         ({"dataset": "nih"}, r"dataset nih needs data_dir"),
+        ({"phantom_size": 20}, r"phantom_size must be >= 32, got 20"),
+        ({"schedule": "step", "warmup": 0.6}, r"warmup must be <= 0.5 with schedule step"),
         ({"lr": float("nan")}, r"lr must be > 0, got nan"),
     ],
 )

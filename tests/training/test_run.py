@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from cxr_jax.augment import AugmentConfig
 from cxr_jax.errors import CheckpointError, TrainingError
 from cxr_jax.preprocess import PreprocessConfig
 from cxr_jax.training import Config, fit
+from cxr_jax.training.workdir import locked
 
 SMALL = {
     "phantom_count": 64,
@@ -174,6 +176,43 @@ def test_max_steps_stops_within_an_epoch_and_resume_goes_on(run, tmp_path, cache
     assert history(whole.workdir) == history(run.workdir)
 
 
+def test_a_run_stopped_before_its_first_checkpoint_starts_anew(run, tmp_path, cache):
+    workdir = tmp_path / "run"
+    with pytest.raises(TrainingError, match="interrupted"):
+        fit(config(workdir, cache), interrupted=lambda: True)
+    for step in (workdir / "checkpoints/last").iterdir():
+        shutil.rmtree(step)
+    assert history(fit(config(workdir, cache, resume=True)).workdir) == history(run.workdir)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
+def test_a_damaged_checkpoint_is_one_clear_error(tmp_path, cache):
+    workdir = tmp_path / "run"
+    fit(config(workdir, cache, max_steps=2))
+    for data in (workdir / "checkpoints/last/2/state").rglob("d/*"):
+        data.write_bytes(data.read_bytes()[:3])
+    with pytest.raises(CheckpointError, match=r"last/2: damaged, or not a checkpoint"):
+        fit(config(workdir, cache, resume=True))
+
+
+def test_a_run_is_not_resumed_on_other_data(run, tmp_path, cache):
+    copy = tmp_path / "copy"
+    shutil.copytree(run.workdir, copy)
+    table = copy / "split.csv"
+    table.write_text(table.read_text().replace(",1\n", ",0\n", 1))
+    with pytest.raises(CheckpointError, match="other images, splits or labels"):
+        fit(config(copy, cache, resume=True))
+    table.unlink()
+    with pytest.raises(CheckpointError, match=r"split\.csv: is missing"):
+        fit(config(copy, cache, resume=True))
+
+
+def test_two_processes_do_not_share_a_run(run, cache):
+    with locked(run.workdir), pytest.raises(OSError, match="another process"):
+        fit(config(run.workdir, cache, resume=True))
+
+
 def test_a_checkpoint_of_another_config_is_refused_with_the_fields(run, cache):
     with pytest.raises(CheckpointError, match=r"lr: 0\.001 there, 0\.01 here"):
         fit(config(run.workdir, cache, resume=True, lr=0.01))
@@ -201,7 +240,7 @@ def test_init_from_starts_at_the_other_runs_weights(run, tmp_path, cache):
 def test_init_from_another_network_is_refused(run, tmp_path, cache):
     with pytest.raises(CheckpointError, match="choose the model that it was trained with"):
         fit(config(tmp_path / "next", cache, init_from=str(run.workdir), model="densenet121"))
-    with pytest.raises(CheckpointError, match="no such run"):
+    with pytest.raises(CheckpointError, match="no such run; expected the folder"):
         fit(config(tmp_path / "other", cache, init_from=str(tmp_path / "nowhere")))
 
 
