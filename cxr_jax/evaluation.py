@@ -80,7 +80,7 @@ class Evaluation:
       estimates: by name: auroc, average_precision, sensitivity, specificity,
         expected_calibration_error.
       confusion: true_positives, false_positives, false_negatives, true_negatives.
-      loss: mean cross entropy.
+      loss: mean of the task's loss on plain labels, with its class weights.
     """
 
     images: int

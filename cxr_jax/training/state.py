@@ -54,14 +54,20 @@ def create_state(
       key: one half initialises the weights, the other is the training's.
       image_shape: height, width, channels.
     """
-    init_key, train_key = jax.random.split(key)
-    variables = models.init(init_key, model, image_shape)
-    return TrainState(
-        step=jnp.zeros((), jnp.int32),
-        params=variables["params"],
-        batch_stats=variables["batch_stats"],
-        opt_state=optimizer.init(variables["params"]),
-        key=train_key,
-        loss_sum=jnp.zeros((), jnp.float32),
-        weight_sum=jnp.zeros((), jnp.float32),
-    )
+
+    # One program, which the compilation cache keeps, instead of one a shape.
+    @jax.jit
+    def create(key: Key[Array, ""]) -> TrainState:
+        init_key, train_key = jax.random.split(key)
+        variables = models.init(init_key, model, image_shape)
+        return TrainState(
+            step=jnp.zeros((), jnp.int32),
+            params=variables["params"],
+            batch_stats=variables["batch_stats"],
+            opt_state=optimizer.init(variables["params"]),
+            key=train_key,
+            loss_sum=jnp.zeros((), jnp.float32),
+            weight_sum=jnp.zeros((), jnp.float32),
+        )
+
+    return create(key)
