@@ -26,7 +26,7 @@ class Config:
     experiment: str = setting("classification", "name of the recipe", flag="")
     finding: str = setting("Cardiomegaly", "the positive class")
     negatives: str = setting(
-        "no_finding",
+        "others",
         "whom the positive class is told from",
         choices=("no_finding", "others"),
     )
