@@ -10,8 +10,6 @@ import numpy as np
 
 from cxr_jax.evaluation import Evaluation, Predictions, choose_threshold, evaluate
 from cxr_jax.pipeline.decode import decode
-from cxr_jax.reporting.report import Findings, write_report
-from cxr_jax.reporting.sheets import augmentation_sheet, preprocessing_sheet
 from cxr_jax.training.config import Config, to_json
 from cxr_jax.training.data import RunData
 
@@ -54,6 +52,10 @@ def _report(
     test: Evaluation,
     history: list[dict[str, Any]],
 ) -> None:
+    # Imported here: Matplotlib and scikit-learn would cost every start two seconds.
+    from cxr_jax.reporting.report import Findings, write_report
+    from cxr_jax.reporting.sheets import augmentation_sheet, preprocessing_sheet
+
     size = config.preprocess.image_size
     against = {"no_finding": "no finding", "others": "all others"}[config.negatives]
     samples = _samples(data)
