@@ -39,7 +39,7 @@ PRESET = Config(
 )
 
 # Phantoms are easier than patients: what two CPU cores train in minutes.
-PHANTOMS = {"image_size": 64, "epochs": 4}
+DATASETS = {"phantom": {"image_size": 64, "epochs": 4}}
 
 if __name__ == "__main__":
-    cli.main(PRESET, phantoms=PHANTOMS)
+    cli.main(PRESET, datasets=DATASETS)

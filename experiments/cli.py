@@ -39,16 +39,20 @@ class Option:
     choices: tuple[str, ...] | None
 
 
-def main(preset: Config, *, phantoms: Mapping[str, Any]) -> None:
+Datasets = Mapping[str, Mapping[str, Any]]
+"""Data set -> flag -> the default that it has there."""
+
+
+def main(preset: Config, *, datasets: Datasets) -> None:
     """Run an experiment from the command line; exits with status 1 where it cannot be done.
 
     Args:
       preset: the recipe; each of its fields with a help text becomes a flag.
-      phantoms: flags whose default differs on phantom data, which need less of everything.
+      datasets: flags whose default differs on a data set, such as {"phantom": {"epochs": 4}}.
     """
     options = {option.flag: option for option in options_of(preset)}
-    _define(options.values(), phantoms)
-    app.run(lambda arguments: _run(arguments, preset, options, phantoms))
+    _define(options.values(), datasets)
+    app.run(lambda arguments: _run(arguments, preset, options, datasets))
 
 
 def options_of(config: Any, path: tuple[str, ...] = ()) -> Iterator[Option]:
@@ -83,14 +87,17 @@ def _kind(hint: Any) -> tuple[type, bool]:
     return hint, False
 
 
-def _define(options: Any, phantoms: Mapping[str, Any]) -> None:
+def _define(options: Any, datasets: Datasets) -> None:
     """Define the flags, unset where the command line says nothing, and let `--help` show them."""
     for option in options:
         unit = f" [{option.unit}]" if option.unit else ""
-        shown = f"default {_show(option.default)}"
-        if option.flag in phantoms:
-            shown += f"; on phantoms {_show(phantoms[option.flag])}"
-        text = f"{option.help}{unit} ({shown})"
+        shown = [f"default {_show(option.default)}"]
+        shown += [
+            f"on {dataset} {_show(defaults[option.flag])}"
+            for dataset, defaults in datasets.items()
+            if option.flag in defaults
+        ]
+        text = f"{option.help}{unit} ({'; '.join(shown)})"
         if option.is_list:
             flags.DEFINE_list(option.flag, None, text)
         elif option.choices:
@@ -120,15 +127,15 @@ def make_config(
     preset: Config,
     options: Mapping[str, Option],
     given: Mapping[str, Any],
-    phantoms: Mapping[str, Any],
+    datasets: Datasets,
 ) -> Config:
-    """The preset with what was given on the command line, refused where it makes no sense.
+    """The preset with the defaults of its data set and, over them, what was given as flags.
 
     Raises:
       ValueError: a value is of the wrong type or outside its range.
     """
     dataset = given.get("dataset", preset.dataset)
-    values = {**(phantoms if dataset == "phantom" else {}), **given}
+    values = {**datasets.get(dataset, {}), **given}
     changes: dict[str, Any] = {}
     for flag, value in values.items():
         place = changes
@@ -173,7 +180,7 @@ def _run(
     arguments: list[str],
     preset: Config,
     options: Mapping[str, Option],
-    phantoms: Mapping[str, Any],
+    datasets: Datasets,
 ) -> None:
     logging.set_verbosity(logging.FATAL)  # Orbax logs each of its steps, and what it raises too
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
@@ -181,7 +188,7 @@ def _run(
         if len(arguments) > 1:
             raise ValueError(f"unexpected argument {arguments[1]!r}; flags are --name=value")
         given = {flag: flags.FLAGS[flag].value for flag in options if flags.FLAGS[flag].present}
-        config = make_config(preset, options, given, phantoms)
+        config = make_config(preset, options, given, datasets)
     except ValueError as error:
         _fail(error)
     _silence_abandoned_work()

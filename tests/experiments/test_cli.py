@@ -13,7 +13,7 @@ OPTIONS = {option.flag: option for option in cli.options_of(cardiomegaly.PRESET)
 
 
 def config(**given):
-    return cli.make_config(cardiomegaly.PRESET, OPTIONS, given, cardiomegaly.PHANTOMS)
+    return cli.make_config(cardiomegaly.PRESET, OPTIONS, given, cardiomegaly.DATASETS)
 
 
 def run(*flags):
@@ -45,12 +45,19 @@ def test_flags_reach_every_level_of_the_config():
     assert made.class_weights == (0.95, 1.05)
 
 
-def test_nothing_given_is_the_preset_with_less_on_phantoms():
-    on_phantoms = config()
-    assert on_phantoms.preprocess.image_size == cardiomegaly.PHANTOMS["image_size"]
+def test_nothing_given_is_the_preset_with_its_data_sets_defaults():
+    assert config().preprocess.image_size == cardiomegaly.DATASETS["phantom"]["image_size"]
     assert config(dataset="nih", data_dir="somewhere") == dataclasses.replace(
         cardiomegaly.PRESET, dataset="nih", data_dir="somewhere"
     )
+
+
+def test_what_is_given_wins_over_the_data_sets_default():
+    datasets = {"nih": {"finding": "Hernia", "epochs": 3, "class_weights": (0.5, 2)}}
+    given = {"dataset": "nih", "data_dir": "somewhere", "epochs": 5}
+    made = cli.make_config(cardiomegaly.PRESET, OPTIONS, given, datasets)
+    assert (made.finding, made.epochs, made.class_weights) == ("Hernia", 5, (0.5, 2.0))
+    assert cli.make_config(cardiomegaly.PRESET, OPTIONS, {}, datasets) == cardiomegaly.PRESET
 
 
 @pytest.mark.parametrize(
@@ -80,7 +87,7 @@ def test_help_lists_the_flags_with_units_and_defaults():
         assert f"--{flag}" in text or f"--[no]{flag}" in text, flag
     assert "[degrees]" in text
     assert "default 0.001" in text
-    assert "on phantoms" in text
+    assert "(default 30; on phantom 4)" in text
 
 
 def test_a_wrong_flag_is_one_line_and_status_1():

@@ -198,7 +198,7 @@ def test_a_damaged_checkpoint_is_one_clear_error(tmp_path, cache):
         f"--workdir={workdir}", f"--cache_dir={cache}",
     ]  # fmt: skip
     resume = "from cxr_jax.training import Config\nfrom experiments import cli\n"
-    resume += "cli.main(Config(), phantoms={})"
+    resume += "cli.main(Config(), datasets={})"
     done = subprocess.run(
         [sys.executable, "-c", resume, *flags], capture_output=True, text=True, check=False
     )
