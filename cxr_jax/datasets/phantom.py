@@ -5,35 +5,28 @@ They lie in files like any other data set, so that they go the same way as real 
 cardiothoracic_ratio. Cardiomegaly is a ratio above 0.5.
 """
 
-import concurrent.futures
-import csv
 import functools
-import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import cv2
 import jax
 import numpy as np
 from jaxtyping import Array, Int, PRNGKeyArray
 
+from cxr_jax.datasets import phantom_files
 from cxr_jax.datasets.phantom_chest import ChestPhantom, draw_chest
 from cxr_jax.datasets.phantom_patient import VIEWS, draw_patient
-from cxr_jax.datasets.table import Row, read_table
-from cxr_jax.errors import DataError
-from cxr_jax.pipeline.once import make_directory_once
+from cxr_jax.datasets.table import Row
 from cxr_jax.pipeline.record import NO_FINDING, Record
 
 # Part of the directory's name: to be raised whenever a phantom comes out different.
 VERSION = 1
 
-TABLE = "phantoms.csv"
 COLUMNS = ("image", "patient", "view", "cardiothoracic_ratio")
 ENLARGED_ABOVE = 0.5
 SMALLEST_IMAGE = 24
 
 _FILMS_OF_A_PATIENT = (1, 3)
-_BATCH = 16  # measured: more at once fall out of the processor's cache
 
 
 def directory(cache_dir: Path, *, count: int, seed: int, image_size: int) -> Path:
@@ -66,32 +59,16 @@ def make(
       ValueError: an argument is out of its range.
       WorkspaceError: the directory cannot be written, or the disk is full.
     """
-    if count < 1:
-        raise ValueError(f"count must be at least 1, got {count}")
-    if image_size < SMALLEST_IMAGE:
-        raise ValueError(f"image_size must be at least {SMALLEST_IMAGE}, got {image_size}")
-    if not 0 <= seed < 2**32:
-        raise ValueError(f"seed must lie in 0 to 2**32 - 1, got {seed}")
+    phantom_files.check_arguments(
+        count=count, seed=seed, image_size=image_size, smallest_image=SMALLEST_IMAGE
+    )
 
-    def fill(folder: Path) -> None:
-        (folder / "images").mkdir()
-        rows, writing = [], []
-        with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
-            for patients, films, phantoms in _draw(count=count, seed=seed, image_size=image_size):
-                names = [f"P{p:05d}_{f}.png" for p, f in zip(patients, films, strict=True)]
-                for name, image in zip(names, phantoms.image, strict=True):
-                    writing.append(pool.submit(_write_png, folder / "images" / name, image))
-                ratios = phantoms.cardiothoracic_ratio
-                for name, view, ratio in zip(names, phantoms.view, ratios, strict=True):
-                    rows.append((name, name.split("_")[0], VIEWS[view], f"{ratio:.4f}"))
-                if progress:
-                    progress(len(names))
-            for written in writing:
-                written.result()
-        with (folder / TABLE).open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file, lineterminator="\n").writerows([COLUMNS, *rows])
+    def draw(patients: Int[np.ndarray, "film"], films: Int[np.ndarray, "film"]) -> ChestPhantom:
+        return _draw_batch(jax.random.key(seed), patients, films, image_size=image_size)
 
-    return make_directory_once(data_dir, fill)
+    return phantom_files.make(
+        data_dir, films=_films(count, seed), draw=draw, describe=_describe, progress=progress
+    )
 
 
 def read(data_dir: Path) -> list[Record]:
@@ -104,26 +81,10 @@ def read(data_dir: Path) -> list[Record]:
     Raises:
       DataError: the table, a column or an image is missing, or a cell makes no sense.
     """
-    rows = read_table(data_dir / TABLE, COLUMNS)
-    if not rows:
-        raise DataError(
-            f"{data_dir / TABLE}: no images in it; remove {data_dir} to have it redrawn"
-        )
-    records: dict[str, Record] = {}
-    for row in rows:
-        record = _record(data_dir, row)
-        if record.image in records:
-            raise row.wrong("image", "every image once")
-        records[record.image] = record
-    return list(records.values())
+    return phantom_files.read(data_dir, COLUMNS, _record)
 
 
-def _record(data_dir: Path, row: Row) -> Record:
-    path = data_dir / "images" / row["image"]
-    if not path.is_file():
-        raise row.wrong("image", f"the name of a file in {path.parent}")
-    if not row["patient"]:
-        raise row.wrong("patient", "a patient")
+def _record(path: Path, row: Row) -> Record:
     if row["view"] not in VIEWS:
         raise row.wrong("view", " or ".join(VIEWS))
     ratio = row.number("cardiothoracic_ratio")
@@ -141,23 +102,21 @@ def _record(data_dir: Path, row: Row) -> Record:
     )
 
 
-def _draw(
-    *, count: int, seed: int, image_size: int
-) -> Iterator[tuple[np.ndarray, np.ndarray, ChestPhantom]]:
-    """Yield the patients' numbers, their films' numbers and the phantoms, a batch at a time."""
+def _films(count: int, seed: int) -> list[tuple[int, int]]:
     least, most = _FILMS_OF_A_PATIENT
     films_of = np.random.default_rng(seed).integers(least, most + 1, size=count)
-    patients = np.repeat(np.arange(count), films_of)[:count]
-    films = np.concatenate([np.arange(n) for n in films_of])[:count]
-    for start in range(0, count, _BATCH):
-        kept = min(_BATCH, count - start)
-        # The last batch is filled up with its last film: one compiled program draws them all.
-        batch = np.minimum(np.arange(start, start + _BATCH), count - 1)
-        phantoms = _draw_batch(
-            jax.random.key(seed), patients[batch], films[batch], image_size=image_size
-        )
-        phantoms = jax.tree.map(operator.itemgetter(slice(kept)), jax.device_get(phantoms))
-        yield patients[batch[:kept]], films[batch[:kept]], phantoms
+    films = [(patient, film) for patient, n in enumerate(films_of) for film in range(n)]
+    return films[:count]
+
+
+def _describe(patient: int, film: int, drawn: ChestPhantom) -> phantom_files.Sheet:
+    row = {
+        "image": f"P{patient:05d}_{film}.png",
+        "patient": f"P{patient:05d}",
+        "view": VIEWS[drawn.view],
+        "cardiothoracic_ratio": f"{drawn.cardiothoracic_ratio:.4f}",
+    }
+    return phantom_files.Sheet(image=np.asarray(drawn.image), row=row)
 
 
 @functools.partial(jax.jit, static_argnames="image_size")
@@ -171,9 +130,3 @@ def _draw_batch(
         return draw_chest(film_key, shape=(image_size, image_size), patient=anatomy)
 
     return jax.vmap(draw)(patients, films)
-
-
-def _write_png(path: Path, image: np.ndarray) -> None:
-    # Through write_bytes, which raises where cv2.imwrite would only return False.
-    _, encoded = cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 1])
-    path.write_bytes(encoded.tobytes())

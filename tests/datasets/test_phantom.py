@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from cxr_jax.datasets import phantom
+from cxr_jax.datasets import phantom, phantom_files
 from cxr_jax.errors import DataError, WorkspaceError
 from cxr_jax.pipeline.record import NO_FINDING
 
@@ -25,8 +25,8 @@ def made(tmp_path_factory) -> Path:
 @pytest.fixture
 def copy(made, tmp_path) -> Path:
     """A data set that a test may damage: its own table, images of two rows."""
-    rows = (made / phantom.TABLE).read_text().splitlines()[:3]
-    (tmp_path / phantom.TABLE).write_text("\n".join(rows) + "\n")
+    rows = (made / phantom_files.TABLE).read_text().splitlines()[:3]
+    (tmp_path / phantom_files.TABLE).write_text("\n".join(rows) + "\n")
     (tmp_path / "images").mkdir()
     for row in rows[1:]:
         name = row.split(",")[0]
@@ -114,10 +114,10 @@ def test_a_place_that_cannot_be_written_is_one_clear_line(tmp_path):
 
 
 def edit(folder: Path, column: str, value: str, row: int = 0) -> None:
-    with (folder / phantom.TABLE).open(newline="") as file:
+    with (folder / phantom_files.TABLE).open(newline="") as file:
         rows = list(csv.DictReader(file))
     rows[row][column] = value
-    with (folder / phantom.TABLE).open("w", newline="") as file:
+    with (folder / phantom_files.TABLE).open("w", newline="") as file:
         writer = csv.DictWriter(file, phantom.COLUMNS)
         writer.writeheader()
         writer.writerows(rows)
@@ -138,7 +138,7 @@ def edit(folder: Path, column: str, value: str, row: int = 0) -> None:
 )
 def test_a_cell_that_makes_no_sense_is_named(copy, column, value):
     edit(copy, column, value)
-    with pytest.raises(DataError, match=rf"{phantom.TABLE}, line 2, column '{column}'"):
+    with pytest.raises(DataError, match=rf"{phantom_files.TABLE}, line 2, column '{column}'"):
         phantom.read(copy)
 
 
@@ -149,7 +149,7 @@ def test_an_image_named_twice_is_refused(copy):
 
 
 def test_a_missing_table_column_or_row_is_named(copy):
-    table = copy / phantom.TABLE
+    table = copy / phantom_files.TABLE
     header, *rows = table.read_text().splitlines()
     table.write_text("\n".join([header.replace("patient", "name"), *rows]))
     with pytest.raises(DataError, match=r"phantoms.csv: no column 'patient'"):
