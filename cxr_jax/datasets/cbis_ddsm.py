@@ -29,9 +29,11 @@ from pathlib import Path, PurePosixPath
 
 from cxr_jax.datasets.table import Row, read_table
 from cxr_jax.errors import DataError
-from cxr_jax.pipeline.record import Record, RegionFiles
+from cxr_jax.pipeline.record import Mask, Record, RegionFiles
 
 FINDING = "Malignant"
+MASK = "Abnormality"
+"""What the regions outline, benign or malignant."""
 
 _PATHOLOGIES = {"MALIGNANT": 1.0, "BENIGN": 0.0, "BENIGN_WITHOUT_CALLBACK": 0.0}
 _SIDES = {"LEFT": "L", "RIGHT": "R"}
@@ -75,7 +77,7 @@ def read(data_dir: Path) -> list[Record]:
             laterality=side,
             labels={FINDING: float(film in malignant)},
             split="test" if patient in test_patients else "train_validation",
-            mask=_regions(files, of_image, path),
+            masks=_regions(files, of_image, path),
         )
         records.append(record)
     if not any(record.path.is_file() for record in records):
@@ -172,14 +174,14 @@ def _image_file(files: _Dicoms | _Jpegs, row: Row) -> Path:
     return found[0] if found else files.expected(parts)
 
 
-def _regions(files: _Dicoms | _Jpegs, rows: Sequence[Row], image: Path) -> RegionFiles | None:
+def _regions(files: _Dicoms | _Jpegs, rows: Sequence[Row], image: Path) -> dict[str, Mask]:
     regions: list[tuple[Path, ...]] = []
     anything = False
     for row in rows:
         cells = [parts for parts in (_parts(row, _MASK), _parts(row, _CROP)) if parts]
         if not cells:
-            return None
+            return {}
         found = [path for parts in cells for path in files.found(parts) if path != image]
         anything |= bool(found)
         regions.append(tuple(dict.fromkeys(found or map(files.expected, cells))))
-    return RegionFiles(regions=tuple(regions)) if anything else None
+    return {MASK: RegionFiles(regions=tuple(regions))} if anything else {}

@@ -16,11 +16,12 @@ and if you like its view (PA, CC, …) and the breast's laterality (L or R). Wit
 say all this themselves, and any other image counts as a patient of its own: do write the table if
 patients have several images, or one may get into training and test. Patients are shown as hashes.
 
-A mask is as large as its image, 0 outside. Where there are masks, an image of "No Finding" without
-one has the empty mask, and any other has none.
+A mask is as large as its image, 0 outside, and shows the finding of its image's folder. Images of
+the other folders have the empty mask of that finding; an image of the same folder without a mask
+has none.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from cxr_jax.datasets.table import Row, read_table
@@ -28,7 +29,7 @@ from cxr_jax.errors import DataError
 from cxr_jax.pipeline import dicom
 from cxr_jax.pipeline.bad_image import BadImageError
 from cxr_jax.pipeline.dicom import Exam
-from cxr_jax.pipeline.record import NO_FINDING, MaskFiles, Record, hash_patient
+from cxr_jax.pipeline.record import NO_FINDING, Mask, MaskFiles, Record, hash_patient
 
 _MASKS, _PATIENTS = "masks", "patients.csv"
 _NORMAL = ("normal", "no finding", "healthy", "negative")
@@ -65,10 +66,10 @@ def read(data_dir: Path) -> list[Record]:
     findings = {name.split("/")[0]: _finding(name.split("/")[0]) for name in images}
     exams = _exams(data_dir / _PATIENTS, images)
     masks = _masks(data_dir / _MASKS, images)
+    masked = {findings[name.split("/")[0]] for name in masks} - {NO_FINDING}
     records = []
     for name, path in images.items():
         finding = findings[name.split("/")[0]]
-        empty = MaskFiles(paths=()) if masks and finding == NO_FINDING else None
         record = Record(
             image=name,
             path=path,
@@ -76,7 +77,7 @@ def read(data_dir: Path) -> list[Record]:
             view=exams[name].view,
             laterality=exams[name].laterality,
             labels={other: float(other == finding) for other in (*findings.values(), NO_FINDING)},
-            mask=MaskFiles(paths=tuple(masks[name])) if name in masks else empty,
+            masks=_masks_of(finding, masked, masks.get(name)),
         )
         records.append(record)
     return records
@@ -138,6 +139,16 @@ def _from_header(path: Path) -> Exam:
         return dicom.read_exam(path, salt=_SALT) if is_dicom else nobody
     except (OSError, BadImageError):
         return nobody
+
+
+def _masks_of(
+    finding: str, masked: Collection[str], paths: list[Path] | None
+) -> Mapping[str, Mask]:
+    """Finding -> mask of an image of some finding; `paths` are its own mask files, if any."""
+    if finding == NO_FINDING:
+        return {other: MaskFiles(paths=tuple(paths or ())) for other in masked}
+    others = {other: MaskFiles(paths=()) for other in masked if other != finding}
+    return others if paths is None else {**others, finding: MaskFiles(paths=tuple(paths))}
 
 
 def _masks(folder: Path, images: Mapping[str, Path]) -> dict[str, list[Path]]:

@@ -74,7 +74,7 @@ def read(data_dir: Path) -> list[Record]:
             view=exam.view,
             labels={FINDING: float(bool(texts))},
             bit_depth=8,
-            mask=RunLengths(texts=texts, height=SIDE, width=SIDE),
+            masks={FINDING: RunLengths(texts=texts, height=SIDE, width=SIDE)},
         )
         records.append(record)
     return records

@@ -2,8 +2,8 @@
 
 A batch is a dict of NumPy arrays: "image" uint8|uint16 [batch, height, width, 1], "label" float32
 [batch, label] (1, 0, NaN), "weight" float32 [batch] (1, or 0 for padding) and, where the images
-were prepared with masks, "mask" uint8 [batch, height, width, 1] (1 inside, 0 outside). Of several
-processes each reads its own rows of every global batch, and no others.
+were prepared with masks, "mask" uint8 [batch, height, width, mask] (1 inside, 0 outside). Of
+several processes each reads its own rows of every global batch, and no others.
 """
 
 import dataclasses

@@ -22,8 +22,10 @@ _ASPECT_TOLERANCE = 0.05
 _BoolImage = Bool[np.ndarray, "height width"]
 
 
-def read_mask(record: Record, shape: tuple[int, int]) -> Bool[np.ndarray, "height width"]:
-    """Read the mask of an image.
+def read_mask(
+    record: Record, name: str, shape: tuple[int, int]
+) -> Bool[np.ndarray, "height width"]:
+    """Read one of an image's masks.
 
     Mask files hold two values, 0 outside; or they shade off to their type's brightest value, as
     JPEG does, and half of it is the border. A mask of another size than its image is an error;
@@ -31,7 +33,8 @@ def read_mask(record: Record, shape: tuple[int, int]) -> Bool[np.ndarray, "heigh
     scaled to the image if both have the same proportions within 5 %.
 
     Args:
-      record: of the image; its mask is not None.
+      record: of the image.
+      name: the finding or structure, a key of record.masks.
       shape: (height, width) of the decoded image.
 
     Returns:
@@ -39,19 +42,21 @@ def read_mask(record: Record, shape: tuple[int, int]) -> Bool[np.ndarray, "heigh
 
     Raises:
       BadImageError: the mask does not fit the image, or its file cannot be used.
-      ValueError: the record has no mask.
+      ValueError: the record has no such mask.
     """
     try:
-        match record.mask:
-            case RunLengths():
-                return _from_runs(record.mask, shape)
-            case MaskFiles():
-                return _union((_of_shape(path, shape) for path in record.mask.paths), shape)
-            case RegionFiles():
-                return _union((_region(paths, shape) for paths in record.mask.regions), shape)
+        match record.masks.get(name):
+            case RunLengths() as runs:
+                return _from_runs(runs, shape)
+            case MaskFiles(paths=paths):
+                return _union((_of_shape(path, shape) for path in paths), shape)
+            case RegionFiles(regions=regions):
+                return _union((_region(paths, shape) for paths in regions), shape)
     except _BadMaskError as error:
-        raise BadImageError(record.path, f"its mask {error}", error.cure) from error
-    raise ValueError(f"record of {record.image} must have a mask to be read, got None")
+        raise BadImageError(record.path, f"its mask of {name} {error}", error.cure) from error
+    raise ValueError(
+        f"record of {record.image} must have a mask of {name}, got {sorted(record.masks)}"
+    )
 
 
 def mask_files(mask: Mask) -> tuple[Path, ...]:

@@ -72,8 +72,8 @@ class Prepared:
         """Whether masks were prepared with the images."""
         return self.images.has_masks
 
-    def mask(self, index: Any) -> UInt8[np.ndarray, "height width 1"]:
-        """The mask of image `index`, 1 inside and 0 outside; there are some if `has_masks`."""
+    def mask(self, index: Any) -> UInt8[np.ndarray, "height width mask"]:
+        """The masks of image `index`, 1 inside and 0 outside; there are some if `has_masks`."""
         return self.images.example(index)["mask"]
 
 
@@ -83,7 +83,7 @@ def prepare(
     *,
     cache_dir: Path,
     on_bad_image: str = "fail",
-    with_masks: bool = False,
+    masks: Sequence[str] = (),
     workers: int | None = None,
     progress: bool = True,
 ) -> Prepared:
@@ -99,8 +99,8 @@ def prepare(
       cache_dir: made if it is not there.
       on_bad_image: "fail" stops at the first image that cannot be used; "skip" leaves such images
         out and lists them.
-      with_masks: whether to prepare their masks too, cropped and resized like the images. Every
-        record must have one then; a record with the empty mask has one.
+      masks: of which findings or structures to prepare the masks too, cropped and resized like the
+        images, in this order. Every record must have them; the empty mask is one.
       workers: threads; as many as there are processors if None.
       progress: whether to show a progress bar where stderr is a terminal.
 
@@ -110,7 +110,7 @@ def prepare(
     Raises:
       ValueError: on_bad_image is another word.
       DataError: an image or its mask cannot be used and on_bad_image is "fail", or none can, or a
-        record has no mask and with_masks is set, or the folder of an earlier run is damaged.
+        record lacks a mask that is asked for, or the folder of an earlier run is damaged.
       WorkspaceError: cache_dir cannot be written, or the disk is full.
     """
     if on_bad_image not in ON_BAD_IMAGE:
@@ -119,8 +119,7 @@ def prepare(
         )
     if not records:
         raise DataError("there are no images to prepare")
-    if with_masks:
-        _check_masks(records)
+    _check_masks(records, masks)
     stats = [_stat(record.path) for record in records]
     missing = [record for record, stat in zip(records, stats, strict=True) if stat is None]
     if missing and on_bad_image == "fail":
@@ -129,18 +128,18 @@ def prepare(
             f"no such file; of {len(records):,} images {len(missing):,} are missing",
             f"add them, {LEAVE_OUT}",
         )
-    description = _description(config, with_masks)
-    kind = "radiographs-masks" if with_masks else "radiographs"
-    name = f"{kind}-{config.image_size}-{_hash(records, stats, description)}"
+    description = _description(config, masks)
+    kind = "radiographs-masks" if masks else "radiographs"
+    name = f"{kind}-{config.image_size}-{_hash(records, stats, masks, description)}"
     folder = cache_dir.absolute() / name
 
     def make(partial: Path) -> None:
         skipped: list[tuple[int, str]] = []
-        one = _Preprocess(config=config, with_masks=with_masks)
+        one = _Preprocess(config=config, masks=tuple(masks))
         images = _preprocessed(records, one, on_bad_image, skipped, workers, progress)
         dtype = np.uint8 if config.bit_depth == 8 else np.uint16
         size = config.image_size
-        write_images(partial, images, size=size, dtype=dtype, with_masks=with_masks)
+        write_images(partial, images, size=size, dtype=dtype, masks=len(masks))
         if len(skipped) == len(records):
             raise DataError(
                 f"none of the {len(records):,} images can be used; {records[0].path}, the first: "
@@ -164,13 +163,15 @@ def prepare(
     )
 
 
-def _check_masks(records: Sequence[Record]) -> None:
-    without = [record for record in records if record.mask is None]
-    if without:
-        raise DataError(
-            f"{without[0].image}: has no mask; of {len(records):,} images {len(without):,} have "
-            "none; leave them out, or add masks (all black for images without the finding)"
-        )
+def _check_masks(records: Sequence[Record], masks: Sequence[str]) -> None:
+    for name in masks:
+        without = [record for record in records if name not in record.masks]
+        if without:
+            raise DataError(
+                f"{without[0].image}: has no mask of {name}; of {len(records):,} images "
+                f"{len(without):,} have none; leave them out, or add masks (all black for images "
+                "without the finding)"
+            )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -178,17 +179,20 @@ class _Preprocess:
     """What becomes of one record."""
 
     config: PreprocessConfig
-    with_masks: bool
+    masks: tuple[str, ...]
 
     def __call__(self, record: Record) -> Example | BadImageError:
         try:
             image = decode(record.path, bit_depth=record.bit_depth)
-            mask = read_mask(record, image.shape) if self.with_masks else None
+            masks = [read_mask(record, name, image.shape) for name in self.masks]
         except BadImageError as error:
             return error
         try:
             image = preprocessing.preprocess(image, self.config)
-            return image if mask is None else (image, preprocess_mask(mask, self.config))
+            if not masks:
+                return image
+            prepared = [preprocess_mask(mask, self.config) for mask in masks]
+            return image, np.stack(prepared, axis=-1)
         except ValueError as error:
             return BadImageError(record.path, str(error), f"change --crop, {LEAVE_OUT}")
 
@@ -267,7 +271,7 @@ def _stat(path: Path) -> tuple[int, int] | None:
     return status.st_size, status.st_mtime_ns
 
 
-def _description(config: PreprocessConfig, with_masks: bool) -> dict[str, Any]:
+def _description(config: PreprocessConfig, masks: Sequence[str]) -> dict[str, Any]:
     """What the images depend on apart from the files."""
     description = {
         "config": dataclasses.asdict(config),
@@ -276,18 +280,19 @@ def _description(config: PreprocessConfig, with_masks: bool) -> dict[str, Any]:
         "layout": store.VERSION,
         "opencv": cv2.__version__,
     }
-    return description | ({"masks": masking.VERSION} if with_masks else {})
+    return description | ({"masks": [*masks, masking.VERSION]} if masks else {})
 
 
 def _hash(
     records: Sequence[Record],
     stats: Sequence[tuple[int, int] | None],
+    masks: Sequence[str],
     description: dict[str, Any],
 ) -> str:
     digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
     for record, stat in zip(records, stats, strict=True):
         line: list[Any] = [str(record.path.absolute()), record.bit_depth, stat]
-        if "masks" in description and record.mask is not None:
-            line += [repr(record.mask), *map(_stat, mask_files(record.mask))]
+        for name in masks:
+            line += [repr(record.masks[name]), *map(_stat, mask_files(record.masks[name]))]
         digest.update(json.dumps(line).encode() + b"\n")
     return digest.hexdigest()[:16]

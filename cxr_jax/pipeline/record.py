@@ -69,7 +69,8 @@ class Record:
       bit_depth: bits a pixel that the data set promises of the file; None where it does not say.
       split: "train", "validation", "test", "train_validation" (to be divided), or None (no list).
       boxes: marked findings.
-      mask: where the finding is, to be read by `masks.read_mask`; None where that is not known.
+      masks: finding or structure -> where it is, to be read by `masks.read_mask`; one that is not
+        there is unknown, which the empty mask is not.
       measurements: numbers that come with the image, such as {"cardiothoracic_ratio": 0.52}.
     """
 
@@ -82,7 +83,7 @@ class Record:
     bit_depth: int | None = None
     split: str | None = None
     boxes: tuple[Box, ...] = ()
-    mask: Mask | None = None
+    masks: Mapping[str, Mask] = dataclasses.field(default_factory=dict)
     measurements: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 

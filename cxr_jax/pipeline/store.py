@@ -28,8 +28,8 @@ _SIZES = "sizes.json"  # file -> bytes, written last
 _SHARD_BYTES = 2**28
 
 
-Example = HostImage | tuple[HostImage, HostImage]
-"""An image, or an image and its mask."""
+Example = HostImage | tuple[HostImage, UInt8[np.ndarray, "height width mask"]]
+"""An image, or an image and its masks."""
 
 
 def write_images(
@@ -38,26 +38,29 @@ def write_images(
     *,
     size: int,
     dtype: Any,
-    with_masks: bool = False,
+    masks: int = 0,
 ) -> None:
     """Write images to an empty folder, in their order, holding few of them in memory.
 
     Args:
       folder: exists.
-      images: [size, size] each, at least one; pairs of image and mask, uint8, if with_masks.
+      images: [size, size] each, at least one; pairs of image and masks, uint8
+        [size, size, masks], if masks is not 0.
       size: side in pixels.
       dtype: of the images, np.uint8 or np.uint16.
-      with_masks: whether there are masks.
+      masks: how many an image has.
 
     Raises:
       OSError: the disk is full or cannot be written.
     """
-    dtypes = {"image": dtype} | ({"mask": np.uint8} if with_masks else {})
-    example_bytes = size * size * sum(np.dtype(kind).itemsize for kind in dtypes.values())
+    kinds = {"image": (1, np.dtype(dtype))} | (
+        {"mask": (masks, np.dtype(np.uint8))} if masks else {}
+    )
+    example_bytes = size * size * sum(count * kind.itemsize for count, kind in kinds.values())
     # The default encoding reads four times slower than bytes.
     features = {
-        name: tfds.features.Tensor(shape=(size, size, 1), dtype=kind, encoding="bytes")
-        for name, kind in dtypes.items()
+        name: tfds.features.Tensor(shape=(size, size, count), dtype=kind, encoding="bytes")
+        for name, (count, kind) in kinds.items()
     }
     info = tfds.core.DatasetInfo(
         builder=tfds.core.DatasetIdentity(
@@ -74,17 +77,19 @@ def write_images(
     try:
         writer.initialize_splits(["images"])
         while chunk := list(itertools.islice(remaining, 64)):
-            pairs = [item if with_masks else (item,) for item in chunk]
-            examples = [
-                {name: image[..., None] for name, image in zip(dtypes, pair, strict=True)}
-                for pair in pairs
-            ]
-            writer.add_examples({"images": examples})
+            writer.add_examples({"images": [_features(item) for item in chunk]})
         writer.close_all()
     except RuntimeError as error:
         raise _as_os_error(error) from error
     sizes = {path.name: path.stat().st_size for path in folder.iterdir()}
     (folder / _SIZES).write_text(json.dumps(sizes, indent=2))
+
+
+def _features(example: Example) -> dict[str, np.ndarray]:
+    if isinstance(example, tuple):
+        image, masks = example
+        return {"image": image[..., None], "mask": masks}
+    return {"image": example[..., None]}
 
 
 def _as_os_error(error: RuntimeError) -> Exception:
@@ -111,7 +116,7 @@ class ImageStore:
         return self.example(index)["image"]
 
     def example(self, index: Any) -> dict[str, np.ndarray]:
-        """Image `index` as "image" and, if it has one, its mask as "mask", uint8 of 0 and 1.
+        """Image `index` as "image" and, if it has any, its masks as "mask", uint8 of 0 and 1.
 
         Raises:
           IndexError: there is no such image.
@@ -126,7 +131,7 @@ class ImageStore:
 
     @functools.cached_property
     def has_masks(self) -> bool:
-        """Whether each image has its mask beside it."""
+        """Whether each image has its masks beside it."""
         return "mask" in self._builder.info.features
 
     def check(self) -> None:

@@ -56,7 +56,7 @@ def test_every_layout_gives_the_images_labels_and_masks(data_set):
         assert record.labels == {"Malignant": label}
         image = decode(record.path)
         assert image.shape == mask.shape
-        read = read_mask(record, image.shape)
+        read = read_mask(record, cbis_ddsm.MASK, image.shape)
         assert (read != mask).mean() < 0.002  # JPEG blurs the border
     assert datasets.read("cbis_ddsm", folder) == list(records.values())
 
@@ -75,7 +75,7 @@ def test_the_worst_abnormality_of_a_film_labels_all_its_images(data_set):
     assert records["Mass-Training_P_00001_LEFT_CC"].labels["Malignant"] == 1
     assert records["Calc-Training_P_00001_LEFT_CC"].labels["Malignant"] == 1  # the same film
     assert records["Mass-Training_P_00001_LEFT_MLO"].labels["Malignant"] == 0
-    assert len(records["Mass-Training_P_00001_LEFT_CC"].mask.regions) == 2
+    assert len(records["Mass-Training_P_00001_LEFT_CC"].masks[cbis_ddsm.MASK].regions) == 2
 
 
 def test_a_patient_in_two_sets_is_in_the_test_set(data_set):
@@ -93,7 +93,7 @@ def test_a_patient_in_two_sets_is_in_the_test_set(data_set):
 def test_images_and_masks_are_prepared(data_set, tmp_path):
     folder, truth = data_set
     config = PreprocessConfig(image_size=64, kind="breast", remove_artefacts=False)
-    prepared = prepare(cbis_ddsm.read(folder), config, cache_dir=tmp_path, with_masks=True)
+    prepared = prepare(cbis_ddsm.read(folder), config, cache_dir=tmp_path, masks=(cbis_ddsm.MASK,))
     for at, (_, mask) in enumerate(truth.values()):
         assert abs(prepared.mask(at).mean() - mask.mean()) < 0.01
 
@@ -109,7 +109,7 @@ def test_without_regions_there_are_no_masks(tcia):
     for folder in (tcia / "CBIS-DDSM").glob("*_[0-9]"):
         shutil.rmtree(folder)
     records = cbis_ddsm.read(tcia)
-    assert {record.mask for record in records} == {None}
+    assert not any(record.masks for record in records)
     assert all(record.path.is_file() for record in records)
 
 
@@ -117,16 +117,18 @@ def test_a_region_of_several_that_is_missing_is_found_when_it_is_read(tcia):
     shutil.rmtree(tcia / "CBIS-DDSM/Mass-Training_P_00001_LEFT_CC_2")
     record = cbis_ddsm.read(tcia)[0]
     with pytest.raises(DataError, match=r"P_00001_LEFT_CC_2/.*cannot be read: No such file"):
-        read_mask(record, decode(record.path).shape)
+        read_mask(record, cbis_ddsm.MASK, decode(record.path).shape)
 
 
 def test_the_mask_is_read_though_its_crop_is_damaged(tcia):
     record = cbis_ddsm.read(tcia)[1]
     shape = decode(record.path).shape
-    whole = read_mask(record, shape)
-    crop = next(path for path in record.mask.regions[0] if decode(path).shape != shape)
+    whole = read_mask(record, cbis_ddsm.MASK, shape)
+    crop = next(
+        path for path in record.masks[cbis_ddsm.MASK].regions[0] if decode(path).shape != shape
+    )
     crop.write_bytes(b"")
-    np.testing.assert_array_equal(read_mask(record, shape), whole)
+    np.testing.assert_array_equal(read_mask(record, cbis_ddsm.MASK, shape), whole)
 
 
 def test_an_image_that_is_not_there_keeps_its_record(tcia):

@@ -40,7 +40,7 @@ def test_folders_are_classes_and_masks_belong_to_images(tmp_path):
     for record in records:
         has_nodule = record.image.startswith("Nodule/")
         assert record.labels == {"Nodule": float(has_nodule), "No Finding": float(not has_nodule)}
-        mask = read_mask(record, decode(record.path).shape)
+        mask = read_mask(record, "Nodule", decode(record.path).shape)
         np.testing.assert_array_equal(mask, masks[record.image])
         assert mask.any() == has_nodule
         assert record.view == "PA"
@@ -73,17 +73,17 @@ def test_images_may_lie_deeper_and_names_be_shortened(tmp_path):
     table = "image,patient,laterality\nCancer/x/a.png,1,l\nCancer\\y\\a.png,2,RIGHT\nb.png,2,\n"
     (tmp_path / "patients.csv").write_text(table)
     one, other, third = folder_module.read(tmp_path)
-    assert (one.image, one.laterality, one.mask) == ("Cancer/x/a.png", "L", None)
+    assert (one.image, one.laterality, one.masks) == ("Cancer/x/a.png", "L", {})
     assert (other.laterality, third.laterality) == ("R", "")
     assert other.patient == third.patient != one.patient
-    assert other.mask == MaskFiles(paths=(tmp_path / "masks/Cancer/y/a.tif",))
-    assert third.mask == MaskFiles(paths=(tmp_path / "masks/b.tif",))
+    assert other.masks == {"Cancer": MaskFiles(paths=(tmp_path / "masks/Cancer/y/a.tif",))}
+    assert third.masks == {"Cancer": MaskFiles(paths=(tmp_path / "masks/b.tif",))}
     assert third.labels == {"Cancer": 0, "No Finding": 1}
 
 
 def test_without_masks_nothing_is_known_of_them(tmp_path):
     records = folder_module.read(images(tmp_path, "normal/a.png", "Cancer/b.png"))
-    assert [record.mask for record in records] == [None, None]
+    assert [record.masks for record in records] == [{}, {}]
 
 
 @pytest.mark.parametrize("name", ["normal", "NORMAL", "No_Finding", "no finding", "Healthy"])

@@ -41,9 +41,9 @@ def test_images_masks_and_labels_are_read(data_set):
     for record, mask in zip(records, masks.values(), strict=True):
         assert record.labels == {"Pneumothorax": float(mask.any())}
         image = decode(record.path, bit_depth=record.bit_depth)
-        np.testing.assert_array_equal(read_mask(record, image.shape), mask)
-    assert len(records[1].mask.texts) == 2
-    assert records[0].mask.texts == records[2].mask.texts == ()
+        np.testing.assert_array_equal(read_mask(record, siim.FINDING, image.shape), mask)
+    assert len(records[1].masks[siim.FINDING].texts) == 2
+    assert records[0].masks[siim.FINDING].texts == records[2].masks[siim.FINDING].texts == ()
     assert {record.split for record in records} == {None}
     assert [record.view for record in records[:3]] == ["PA", "AP", "AP"]
     assert datasets.read("siim", folder) == records
@@ -65,7 +65,9 @@ def test_the_later_table_and_png_files_read_the_same(tmp_path):
     assert [record.labels["Pneumothorax"] for record in records] == [0, 1, 0]
     assert [record.patient for record in records] == list(masks)
     image = decode(records[1].path)
-    np.testing.assert_array_equal(read_mask(records[1], image.shape), masks[records[1].image])
+    np.testing.assert_array_equal(
+        read_mask(records[1], siim.FINDING, image.shape), masks[records[1].image]
+    )
 
 
 def test_of_two_tables_the_later_is_right(tmp_path):
@@ -96,7 +98,7 @@ def test_an_image_that_is_not_there_keeps_its_record(tmp_path):
 def test_masks_and_images_go_into_the_cache(data_set, tmp_path):
     folder, masks = data_set
     config = PreprocessConfig(image_size=64)
-    prepared = prepare(siim.read(folder), config, cache_dir=tmp_path, with_masks=True)
+    prepared = prepare(siim.read(folder), config, cache_dir=tmp_path, masks=(siim.FINDING,))
     for at, mask in enumerate(masks.values()):
         assert abs(prepared.mask(at).mean() - mask.mean()) < 0.01
         if mask.any():
@@ -108,8 +110,10 @@ def test_a_png_of_another_size_does_not_fit_its_mask(tmp_path):
     masks = miniature(tmp_path, count=2, kind="png")
     record = siim.read(tmp_path)[1]
     assert masks[record.image].any()
-    with pytest.raises(DataError, match="its mask is for 1024 x 1024 pixels, the image has 512"):
-        read_mask(record, (512, 512))
+    with pytest.raises(
+        DataError, match="its mask of Pneumothorax is for 1024 x 1024 pixels, the image has 512"
+    ):
+        read_mask(record, siim.FINDING, (512, 512))
 
 
 @pytest.mark.parametrize(

@@ -58,8 +58,10 @@ def test_an_epoch_shows_every_image_once_and_the_next_in_another_order(prepared)
 
 @pytest.mark.smoke
 def test_masks_come_with_their_images(tmp_path):
-    pairs = ((np.full((8, 8), at, np.uint8), np.full((8, 8), at % 2, np.uint8)) for at in range(9))
-    store.write_images(tmp_path, pairs, size=8, dtype=np.uint8, with_masks=True)
+    pairs = (
+        (np.full((8, 8), at, np.uint8), np.full((8, 8, 1), at % 2, np.uint8)) for at in range(9)
+    )
+    store.write_images(tmp_path, pairs, size=8, dtype=np.uint8, masks=1)
     masked = Prepared(images=ImageStore(tmp_path), records=(), kept=np.arange(9), skipped=())
     training = train_batches(masked, np.arange(9), LABELS, batch_size=4, seed=0)
     batches = [next(training), *eval_batches(masked, np.arange(9), LABELS, batch_size=4)]

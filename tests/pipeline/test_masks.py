@@ -24,7 +24,12 @@ ONE, OTHER = block(5, 15, 5, 20), block(10, 30, 18, 50)
 
 
 def record(mask):
-    return Record(image="film", path=Path("film.png"), patient="1", mask=mask)
+    return Record(
+        image="film",
+        path=Path("film.png"),
+        patient="1",
+        masks={} if mask is None else {"Mass": mask},
+    )
 
 
 def write(path, mask, white=255, dtype=np.uint8):
@@ -34,9 +39,9 @@ def write(path, mask, white=255, dtype=np.uint8):
 
 def refused(mask, shape=SHAPE):
     with pytest.raises(DataError) as error:
-        read_mask(record(mask), shape)
+        read_mask(record(mask), "Mass", shape)
     message = str(error.value)
-    assert message.startswith("film.png: its mask ")
+    assert message.startswith("film.png: its mask of Mass ")
     assert "--on_bad_image=skip" in message
     assert "\n" not in message
     return message
@@ -46,8 +51,8 @@ def refused(mask, shape=SHAPE):
 def test_run_lengths_are_united():
     texts = (encode_rle(ONE), encode_rle(OTHER))
     runs = RunLengths(texts=texts, height=48, width=60)
-    np.testing.assert_array_equal(read_mask(record(runs), SHAPE), ONE | OTHER)
-    assert not read_mask(record(RunLengths(texts=(), height=48, width=60)), SHAPE).any()
+    np.testing.assert_array_equal(read_mask(record(runs), "Mass", SHAPE), ONE | OTHER)
+    assert not read_mask(record(RunLengths(texts=(), height=48, width=60)), "Mass", SHAPE).any()
     assert mask_files(runs) == ()
 
 
@@ -61,40 +66,40 @@ def test_run_lengths_must_fit_the_image():
 def test_files_are_united(tmp_path, suffix):
     paths = (write(tmp_path / f"a{suffix}", ONE), write(tmp_path / f"b{suffix}", OTHER))
     files = MaskFiles(paths=paths)
-    np.testing.assert_array_equal(read_mask(record(files), SHAPE), ONE | OTHER)
-    assert not read_mask(record(MaskFiles(paths=())), SHAPE).any()
+    np.testing.assert_array_equal(read_mask(record(files), "Mass", SHAPE), ONE | OTHER)
+    assert not read_mask(record(MaskFiles(paths=())), "Mass", SHAPE).any()
     assert mask_files(files) == paths
 
 
 @pytest.mark.parametrize(("white", "dtype"), [(1, np.uint8), (7, np.uint8), (255, np.uint16)])
 def test_whatever_the_second_value_is(tmp_path, white, dtype):
     files = MaskFiles(paths=(write(tmp_path / "a.png", ONE, white, dtype),))
-    np.testing.assert_array_equal(read_mask(record(files), SHAPE), ONE)
+    np.testing.assert_array_equal(read_mask(record(files), "Mass", SHAPE), ONE)
 
 
 def test_a_dicom_mask_is_read(tmp_path):
     path = write_dicom(tmp_path / "a.dcm", ONE.astype(np.uint8) * np.uint8(255))
-    np.testing.assert_array_equal(read_mask(record(MaskFiles(paths=(path,))), SHAPE), ONE)
+    np.testing.assert_array_equal(read_mask(record(MaskFiles(paths=(path,))), "Mass", SHAPE), ONE)
 
 
 def test_an_empty_mask_is_empty_even_as_jpeg(tmp_path):
     path = tmp_path / "a.jpg"
     cv2.imwrite(str(path), np.full(SHAPE, 1, np.uint8))  # as a lossy decoder may leave black
-    assert not read_mask(record(MaskFiles(paths=(path,))), SHAPE).any()
+    assert not read_mask(record(MaskFiles(paths=(path,))), "Mass", SHAPE).any()
     path = write(tmp_path / "a.png", ONE & False)
-    assert not read_mask(record(MaskFiles(paths=(path,))), SHAPE).any()
+    assert not read_mask(record(MaskFiles(paths=(path,))), "Mass", SHAPE).any()
 
 
 def test_smooth_borders_are_cut_at_the_half(tmp_path):
     grey = cv2.GaussianBlur(ONE.astype(np.uint8) * 255, (5, 5), 0)
     cv2.imwrite(str(tmp_path / "a.png"), grey)
-    mask = read_mask(record(MaskFiles(paths=(tmp_path / "a.png",))), SHAPE)
+    mask = read_mask(record(MaskFiles(paths=(tmp_path / "a.png",))), "Mass", SHAPE)
     np.testing.assert_array_equal(mask, grey > 127)
 
 
 def test_a_picture_is_no_mask(tmp_path):
     cv2.imwrite(str(tmp_path / "a.png"), np.arange(2880, dtype=np.uint8).reshape(SHAPE) % 100)
-    reason = f"its mask {tmp_path}/a.png has more than two values, up to 99; convert it"
+    reason = f"its mask of Mass {tmp_path}/a.png has more than two values, up to 99; convert it"
     assert reason in refused(MaskFiles(paths=(tmp_path / "a.png",)))
 
 
@@ -107,7 +112,7 @@ def test_a_mask_of_another_size_is_refused(tmp_path):
 
 def test_a_missing_or_damaged_file_is_named(tmp_path):
     files = MaskFiles(paths=(tmp_path / "a.png",))
-    assert f"its mask {tmp_path}/a.png: cannot be read: No such file" in refused(files)
+    assert f"its mask of Mass {tmp_path}/a.png: cannot be read: No such file" in refused(files)
     (tmp_path / "a.png").write_bytes(b"")
     assert "a.png: the file is empty (0 bytes); get the file again" in refused(files)
 
@@ -122,7 +127,7 @@ def test_the_mask_is_told_from_the_crop_by_its_size(tmp_path, swapped):
         (write(tmp_path / "b.png", OTHER), crop),
     ]
     files = RegionFiles(regions=tuple(regions))
-    np.testing.assert_array_equal(read_mask(record(files), SHAPE), ONE | OTHER)
+    np.testing.assert_array_equal(read_mask(record(files), "Mass", SHAPE), ONE | OTHER)
     assert len(mask_files(files)) == 4
 
 
@@ -131,14 +136,14 @@ def test_a_mask_of_a_region_is_scaled_where_the_proportions_agree(tmp_path):
     crop = tmp_path / "crop.png"
     cv2.imwrite(str(crop), np.full((50, 40), 9, np.uint8))
     files = RegionFiles(regions=((crop, large),))
-    np.testing.assert_array_equal(read_mask(record(files), SHAPE), ONE)
+    np.testing.assert_array_equal(read_mask(record(files), "Mass", SHAPE), ONE)
     assert "a.png is 120 x 96, the image has 60 x 60" in refused(files, (60, 60))
     assert "a.png is 120 x 96" in refused(RegionFiles(regions=((crop, large),)), (100, 200))
 
 
 def test_a_record_without_mask_is_the_callers_mistake():
-    with pytest.raises(ValueError, match="record of film must have a mask to be read, got None"):
-        read_mask(record(None), SHAPE)
+    with pytest.raises(ValueError, match="record of film must have a mask of Mass, got"):
+        read_mask(record(None), "Mass", SHAPE)
 
 
 @pytest.mark.smoke

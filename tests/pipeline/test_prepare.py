@@ -379,14 +379,14 @@ def with_masks(records):
         mask[: height // 2, : width // (3 if at % 2 else 2)] = 255
         path = record.path.with_suffix(".tif")
         cv2.imwrite(str(path), mask)
-        masked.append(dataclasses.replace(record, mask=MaskFiles(paths=(path,))))
+        masked.append(dataclasses.replace(record, masks={"Mass": MaskFiles(paths=(path,))}))
     return masked
 
 
 @pytest.mark.smoke
 def test_masks_are_prepared_beside_their_images(tmp_path):
     records = with_masks(write_images(tmp_path / "images", 9))
-    prepared = prepare(records, CONFIG, cache_dir=tmp_path / "cache", with_masks=True)
+    prepared = prepare(records, CONFIG, cache_dir=tmp_path / "cache", masks=("Mass",))
     assert prepared.has_masks
     plain = prepare(records, CONFIG, cache_dir=tmp_path / "cache")
     assert not plain.has_masks
@@ -394,7 +394,7 @@ def test_masks_are_prepared_beside_their_images(tmp_path):
     for at, record in enumerate(records):
         np.testing.assert_array_equal(prepared[at], plain[at])
         image = decode(record.path)
-        expected = preprocess_mask(read_mask(record, image.shape), CONFIG)
+        expected = preprocess_mask(read_mask(record, "Mass", image.shape), CONFIG)
         mask = prepared.mask(at)
         assert (mask.dtype, mask.shape) == (np.uint8, (32, 32, 1))
         assert 0 < mask.mean() < 0.5
@@ -404,20 +404,20 @@ def test_masks_are_prepared_beside_their_images(tmp_path):
 def test_whatever_the_masks_depend_on_names_the_cache(tmp_path, monkeypatch):
     records = with_masks(write_images(tmp_path / "images", 3))
 
-    def name(records=records, masks=True):
-        return prepare(records, CONFIG, cache_dir=tmp_path / "cache", with_masks=masks).path.name
+    def name(records=records, names=("Mass",)):
+        return prepare(records, CONFIG, cache_dir=tmp_path / "cache", masks=names).path.name
 
-    names, plain = [name()], name(masks=False)
-    os.utime(records[1].mask.paths[0], ns=(0, 12345))
+    names, plain = [name()], name(names=())
+    os.utime(records[1].masks["Mass"].paths[0], ns=(0, 12345))
     names.append(name())
-    assert name(masks=False) == plain  # images alone do not depend on masks
+    assert name(names=()) == plain  # images alone do not depend on masks
     for mask in (
         MaskFiles(paths=()),
-        MaskFiles(paths=records[0].mask.paths * 2),
+        MaskFiles(paths=records[0].masks["Mass"].paths * 2),
         RunLengths(texts=("0 9",), height=48, width=48),
         RunLengths(texts=("0 8",), height=48, width=48),
     ):
-        names.append(name([dataclasses.replace(records[0], mask=mask), *records[1:]]))
+        names.append(name([dataclasses.replace(records[0], masks={"Mass": mask}), *records[1:]]))
     monkeypatch.setattr(masks, "VERSION", masks.VERSION + 1)
     names.append(name())
     assert len({*names, plain}) == 8
@@ -425,13 +425,17 @@ def test_whatever_the_masks_depend_on_names_the_cache(tmp_path, monkeypatch):
 
 def test_a_bad_mask_is_a_bad_image(tmp_path):
     records = with_masks(write_images(tmp_path / "images", 5))
-    records[2] = dataclasses.replace(records[2], mask=RunLengths(texts=(), height=1024, width=1024))
-    records[3].mask.paths[0].unlink()
+    records[2] = dataclasses.replace(
+        records[2], masks={"Mass": RunLengths(texts=(), height=1024, width=1024)}
+    )
+    records[3].masks["Mass"].paths[0].unlink()
     with pytest.raises(DataError) as error:
-        prepare(records, CONFIG, cache_dir=tmp_path / "cache", with_masks=True)
-    assert str(error.value).startswith(f"{records[2].path}: its mask is for 1024 x 1024 pixels")
+        prepare(records, CONFIG, cache_dir=tmp_path / "cache", masks=("Mass",))
+    assert str(error.value).startswith(
+        f"{records[2].path}: its mask of Mass is for 1024 x 1024 pixels"
+    )
     prepared = prepare(
-        records, CONFIG, cache_dir=tmp_path / "cache", with_masks=True, on_bad_image="skip"
+        records, CONFIG, cache_dir=tmp_path / "cache", masks=("Mass",), on_bad_image="skip"
     )
     assert prepared.kept.tolist() == [0, 1, 4]
     assert [name for name, _ in prepared.skipped] == ["00002.png", "00003.png"]
@@ -442,10 +446,10 @@ def test_images_without_a_mask_are_refused_where_masks_are_asked_for(tmp_path):
     records = write_images(tmp_path / "images", 5)
     records[:2] = with_masks(records[:2])
     with pytest.raises(DataError) as error:
-        prepare(records, CONFIG, cache_dir=tmp_path / "cache", with_masks=True)
+        prepare(records, CONFIG, cache_dir=tmp_path / "cache", masks=("Mass",))
     assert str(error.value) == (
-        "00002.png: has no mask; of 5 images 3 have none; leave them out, or add masks (all black "
-        "for images without the finding)"
+        "00002.png: has no mask of Mass; of 5 images 3 have none; leave them out, or add masks "
+        "(all black for images without the finding)"
     )
 
 
