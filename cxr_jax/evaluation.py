@@ -41,11 +41,11 @@ class Predictions:
         """NaN where a class is absent."""
         return metrics.auroc(self.labels, self.probabilities)
 
-    def write_csv(self, path: Path) -> None:
-        """One row an image: image, patient, label, probability."""
+    def write_csv(self, path: Path, *, of: str = "image") -> None:
+        """One row an image (or what `of` says): image, patient, label, probability."""
         with path.open("w", newline="") as file:
             writer = csv.writer(file)
-            writer.writerow(("image", "patient", "label", "probability"))
+            writer.writerow((of, "patient", "label", "probability"))
             for image, patient, label, probability in zip(
                 self.images, self.patients, self.labels, self.probabilities, strict=True
             ):

@@ -14,7 +14,7 @@ RANKS = [
     {"experiments", "cxr_jax.commands"},
     {"cxr_jax.training"},
     {"cxr_jax.reporting", "cxr_jax.datasets"},
-    {"cxr_jax.pipeline", "cxr_jax.evaluation"},
+    {"cxr_jax.pipeline", "cxr_jax.evaluation", "cxr_jax.aggregation"},
     {"cxr_jax.tasks", "cxr_jax.preprocess", "cxr_jax.artefacts"},
     {"cxr_jax.augment", "cxr_jax.mixup", "cxr_jax.models", "cxr_jax.losses",
      "cxr_jax.metrics", "cxr_jax.optim"},

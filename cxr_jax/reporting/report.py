@@ -36,6 +36,7 @@ class Findings:
       preprocessing, augmentation: sheets of sample images.
       skipped: images that were left out, and why.
       config, environment: as JSON text.
+      sections: further ones, shown after discrimination and calibration.
     """
 
     title: str
@@ -50,6 +51,7 @@ class Findings:
     skipped: Sequence[tuple[str, str]]
     config: str
     environment: Mapping[str, Any]
+    sections: Sequence[Section] = ()
 
 
 def write_report(path: Path, findings: Findings) -> None:
@@ -93,6 +95,7 @@ def _sections(findings: Findings) -> list[Section | None]:
         ),
         Section(title="Confusion at the operating point", table=_confusion(test)),
         _discrimination(findings),
+        *findings.sections,
         Section(title="Images", table=findings.counts, text=_skipped(findings.skipped)),
         Section(
             title="Training",

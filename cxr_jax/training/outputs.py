@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from cxr_jax.aggregation import breasts_and_cases
 from cxr_jax.evaluation import Evaluation, Predictions, choose_threshold, evaluate
 from cxr_jax.pipeline.decode import decode
 from cxr_jax.training.config import Config, to_json
@@ -28,19 +29,45 @@ def write_results(
     Returns:
       The numbers of validation and test, both at the operating point of validation.
     """
+    validation, test = _evaluate(predictions, config)
+    levels = _breast_levels(data, predictions)
+    level_tests = {level: _evaluate(splits, config)[1] for level, splits in levels.items()}
+    if jax.process_index() == 0:
+        for name, split in predictions.items():
+            split.write_csv(folder / f"predictions_{name}.csv")
+        for level, splits in levels.items():
+            path = folder / f"predictions_test_{level}.csv"
+            splits["test"].write_csv(path, of=level.removesuffix("s"))
+        numbers = {"validation": validation, "test": test, **level_tests}
+        as_json = {name: value.to_json() for name, value in numbers.items()}
+        (folder / "evaluation.json").write_text(json.dumps(as_json, indent=2) + "\n")
+        _report(folder, config, data, predictions["test"], validation, test, level_tests, history)
+    return validation, test
+
+
+def _evaluate(
+    predictions: Mapping[str, Predictions], config: Config
+) -> tuple[Evaluation, Evaluation]:
+    """The numbers of validation and test, both at the operating point of validation."""
     threshold = choose_threshold(predictions["validation"])
     key = jax.random.fold_in(jax.random.key(config.seed), 2**31 - 1)  # beyond any step's
     validation, test = (
         evaluate(predictions[name], threshold=threshold, key=key, samples=config.bootstrap_samples)
         for name in ("validation", "test")
     )
-    if jax.process_index() == 0:
-        for name, split in predictions.items():
-            split.write_csv(folder / f"predictions_{name}.csv")
-        numbers = {"validation": validation.to_json(), "test": test.to_json()}
-        (folder / "evaluation.json").write_text(json.dumps(numbers, indent=2) + "\n")
-        _report(folder, config, data, predictions["test"], validation, test, history)
     return validation, test
+
+
+def _breast_levels(
+    data: RunData, predictions: Mapping[str, Predictions]
+) -> dict[str, dict[str, Predictions]]:
+    """level -> split -> predictions of mammograms' breasts and cases; of other films nothing."""
+    levels: dict[str, dict[str, Predictions]] = {}
+    for name, split in predictions.items():
+        lateralities = [record.laterality for record in data.records(name)]
+        for level, aggregated in breasts_and_cases(split, lateralities).items():
+            levels.setdefault(level, {})[name] = aggregated
+    return {level: splits for level, splits in levels.items() if len(splits) == len(predictions)}
 
 
 def _report(
@@ -50,9 +77,11 @@ def _report(
     predictions: Predictions,
     validation: Evaluation,
     test: Evaluation,
+    levels: Mapping[str, Evaluation],
     history: list[dict[str, Any]],
 ) -> None:
     # Imported here: Matplotlib and scikit-learn would cost every start two seconds.
+    from cxr_jax.reporting.breasts import breasts_section
     from cxr_jax.reporting.report import Findings, write_report
     from cxr_jax.reporting.sheets import augmentation_sheet, preprocessing_sheet
 
@@ -83,6 +112,7 @@ def _report(
             skipped=data.prepared.skipped,
             config=to_json(config),
             environment=json.loads((folder / "environment.json").read_text()),
+            sections=[breasts_section({"images": test, **levels})] if levels else [],
         ),
     )
 
