@@ -60,6 +60,22 @@ def remove_artefacts(
     raise ValueError(f"kind must be chest or breast, got {kind!r}")
 
 
+def breast_region(image: HostImage) -> Bool[np.ndarray, "height width"]:
+    """Find the breast on a mammogram: the largest bright region, everywhere where none stands out.
+
+    Args:
+      image: uint8 or uint16, any size.
+
+    Returns:
+      True inside; of the image's proportions, its longer side at most 512.
+
+    Raises:
+      ValueError: image is no HostImage.
+    """
+    check_image(image)
+    return ~_outside_breast(_normalised(image))
+
+
 def _normalised(image: np.ndarray) -> Float32[np.ndarray, "height width"]:
     """A small copy, stretched to [0, 1]."""
     height, width = image.shape

@@ -1,5 +1,8 @@
 """Turn a decoded radiograph into the image a model sees: crop, CLAHE, artefacts removed, resized.
 
+Optionally a breast is mirrored so that its chest wall is on the left, and the film is padded to a
+square, so that resizing keeps its proportions.
+
 Host side: NumPy in, NumPy out, OpenCV inside. Every function is pure, takes one image, uint8 or
 uint16 [height, width], and returns a new one.
 """
@@ -11,6 +14,7 @@ import cv2
 import numpy as np
 
 from cxr_jax.artefacts import FRAME, remove_artefacts
+from cxr_jax.breast_side import lies_right
 from cxr_jax.host_image import HostImage, check_image
 from cxr_jax.settings import check_choices, setting
 
@@ -20,6 +24,8 @@ __all__ = [
     "clahe",
     "convert_depth",
     "crop",
+    "is_mirrored",
+    "pad_to_square",
     "preprocess",
     "remove_artefacts",
     "resize",
@@ -48,6 +54,14 @@ class Crop:
             if a + b >= 1:
                 raise ValueError(f"crop fractions {one} + {other} must be < 1, got {a:g} + {b:g}")
 
+    def kept(self, shape: tuple[int, ...]) -> tuple[slice, slice]:
+        """Rows and columns that are left of a film [height, width], in whole pixels."""
+        height, width = shape
+        return (
+            slice(round(self.top * height), height - round(self.bottom * height)),
+            slice(round(self.left * width), width - round(self.right * width)),
+        )
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PreprocessConfig:
@@ -67,6 +81,12 @@ class PreprocessConfig:
         choices=("chest", "breast"),
         flag="artefact_kind",
     )
+    mirror_right: bool = setting(
+        False, "mirror breasts that lie on the right, so that every chest wall is on the left"
+    )
+    keep_aspect: bool = setting(
+        False, "pad to a square with black before resizing, instead of squashing"
+    )
     image_size: int = setting(224, "side of the square image the model gets", unit="pixels")
     bit_depth: int = setting(8, "bits a pixel the model gets: 8 or 16", unit="bits")
 
@@ -84,6 +104,16 @@ class PreprocessConfig:
             )
         if self.bit_depth not in (8, 16):
             raise ValueError(f"bit_depth must be 8 or 16, got {self.bit_depth}")
+        if self.mirror_right and self.kind != "breast":
+            raise ValueError(
+                f"mirror_right must be off with kind {self.kind}, got True: it would put hearts on "
+                "the other side; take kind breast (--artefact_kind=breast) for mammograms"
+            )
+
+    @property
+    def padded_side(self) -> str:
+        """Where `keep_aspect` pads: a mirrored breast's chest wall stays at the edge."""
+        return "right" if self.mirror_right else "both"
 
 
 def crop(
@@ -108,13 +138,9 @@ def crop(
       ValueError: a fraction is out of range, nothing is left, or image is no HostImage.
     """
     check_image(image)
-    Crop(left=left, right=right, top=top, bottom=bottom)
-    height, width = image.shape
-    inside = image[
-        round(top * height) : height - round(bottom * height),
-        round(left * width) : width - round(right * width),
-    ]
+    inside = image[Crop(left=left, right=right, top=top, bottom=bottom).kept(image.shape)]
     if inside.size == 0:
+        height, width = image.shape
         raise ValueError(f"crop leaves nothing of an image of {height} x {width} pixels")
     return inside.copy()
 
@@ -140,6 +166,33 @@ def clahe(
     if min(tiles) < 1:
         raise ValueError(f"tiles must be positive, (across, down), got {tiles}")
     return cv2.createCLAHE(clipLimit=clip_limit, tileGridSize=tiles).apply(image)
+
+
+def pad_to_square(image: HostImage, *, side: str = "both") -> HostImage:
+    """Add black rows or columns until the image is as high as wide.
+
+    Args:
+      image: uint8 or uint16.
+      side: where columns are added, "both" or "right"; rows are always added above and below.
+        Where both get some and their number is odd, the right or the bottom gets one more.
+
+    Returns:
+      An image of the same dtype; the same pixels where it was square.
+
+    Raises:
+      ValueError: side is another word, or image is no HostImage.
+    """
+    check_image(image)
+    return np.pad(image, padding(image.shape, side=side))
+
+
+def padding(shape: tuple[int, ...], *, side: str) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Rows (above, below) and columns (left, right) that `pad_to_square` adds."""
+    if side not in ("both", "right"):
+        raise ValueError(f"side must be both or right, got {side!r}")
+    rows, columns = (max(shape) - length for length in shape)
+    left = columns // 2 if side == "both" else 0
+    return (rows // 2, rows - rows // 2), (left, columns - left)
 
 
 def resize(image: HostImage, *, size: int) -> HostImage:
@@ -196,27 +249,36 @@ def stages(image: HostImage, config: PreprocessConfig) -> dict[str, HostImage]:
       config: which steps, and how.
 
     Returns:
-      name -> image: "original", "cropped", "clahe" and "artefacts_removed" unless they are off,
-      "resized". After "original" every image has config.bit_depth bits.
+      name -> image: "original", "cropped", "mirrored" (as it was where there was no need),
+      "clahe", "artefacts_removed", "padded", "resized"; without those that are off. After
+      "original" every image has config.bit_depth bits.
 
     Raises:
       ValueError: image is no HostImage, or the crop leaves nothing of it.
     """
     steps = {"original": image}
-    image = convert_depth(crop(image, **dataclasses.asdict(config.crop)), bits=config.bit_depth)
+    image = crop(image, **dataclasses.asdict(config.crop))
+    mirrored = config.mirror_right and lies_right(image)
+    image = convert_depth(image, bits=config.bit_depth)
     steps["cropped"] = image
+    if config.mirror_right:
+        image = np.fliplr(image).copy() if mirrored else image
+        steps["mirrored"] = image
     if config.clahe_clip_limit > 0:
         image = clahe(image, clip_limit=config.clahe_clip_limit, tiles=config.clahe_tiles)
         steps["clahe"] = image
     if config.remove_artefacts:
         image = remove_artefacts(image, kind=config.kind, frame=_frame(config.crop))
         steps["artefacts_removed"] = image
+    if config.keep_aspect:
+        image = pad_to_square(image, side=config.padded_side)
+        steps["padded"] = image
     steps["resized"] = resize(image, size=config.image_size)
     return steps
 
 
 def preprocess(image: HostImage, config: PreprocessConfig) -> HostImage:
-    """Crop, convert to the bit depth, equalise, remove artefacts, resize.
+    """Crop, convert to the bit depth, mirror, equalise, remove artefacts, pad, resize.
 
     Args:
       image: uint8 or uint16, any size.
@@ -229,6 +291,19 @@ def preprocess(image: HostImage, config: PreprocessConfig) -> HostImage:
       ValueError: image is no HostImage, or the crop leaves nothing of it.
     """
     return stages(image, config)["resized"]
+
+
+def is_mirrored(image: HostImage, config: PreprocessConfig) -> bool:
+    """Tell whether `preprocess` mirrors this image, and so its masks are to be mirrored.
+
+    Args:
+      image: as decoded, before anything is cut off.
+      config: mirror_right decides whether any is.
+
+    Raises:
+      ValueError: image is no HostImage, or the crop leaves nothing of it.
+    """
+    return config.mirror_right and lies_right(crop(image, **dataclasses.asdict(config.crop)))
 
 
 def _frame(crop: Crop) -> tuple[float, float, float, float]:

@@ -211,11 +211,80 @@ def test_labels_beside_a_breast_go():
     np.testing.assert_array_equal(restored, clean)
 
 
+MAMMOGRAPHY = {
+    "crop": Crop(left=0.01, right=0.01, top=0.04, bottom=0.04),
+    "kind": "breast",
+    "mirror_right": True,
+}
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize("keep_aspect", [False, True])
+def test_a_breast_and_its_mirror_image_are_prepared_alike(keep_aspect):
+    left = mammogram()[1]
+    right = np.fliplr(left).copy()
+    config = PreprocessConfig(**MAMMOGRAPHY, keep_aspect=keep_aspect, image_size=96)
+    assert not preprocess.is_mirrored(left, config)
+    assert preprocess.is_mirrored(right, config)
+    prepared = preprocess.preprocess(left, config)
+    np.testing.assert_array_equal(preprocess.preprocess(right, config), prepared)
+    assert prepared[:, 0].mean() > prepared[:, -1].mean() + 50
+    plain = PreprocessConfig(crop=MAMMOGRAPHY["crop"], kind="breast", image_size=96)
+    assert not preprocess.is_mirrored(right, plain)
+    assert (preprocess.preprocess(right, plain) != preprocess.preprocess(left, plain)).any()
+
+
+def test_hearts_are_not_mirrored():
+    with pytest.raises(ValueError, match="mirror_right must be off with kind chest, got True"):
+        PreprocessConfig(mirror_right=True)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    ("shape", "side", "corner"),
+    [
+        ((7, 7), "both", (0, 0)),
+        ((9, 4), "both", (0, 2)),
+        ((9, 4), "right", (0, 0)),
+        ((4, 9), "both", (2, 0)),
+        ((4, 9), "right", (2, 0)),
+        ((1, 30), "right", (14, 0)),
+    ],
+)
+def test_padding_makes_a_square_around_the_film(dtype, shape, side, corner):
+    image = noise(shape, dtype)
+    padded = preprocess.pad_to_square(image, side=side)
+    expected = np.zeros((max(shape), max(shape)), dtype)
+    expected[corner[0] : corner[0] + shape[0], corner[1] : corner[1] + shape[1]] = image
+    np.testing.assert_array_equal(padded, expected)
+    assert padded.dtype == dtype
+
+
+def test_padding_is_refused_where_it_makes_no_sense():
+    with pytest.raises(ValueError, match="side must be both or right, got 'left'"):
+        preprocess.pad_to_square(noise((4, 4)), side="left")
+
+
+def test_a_circle_stays_one_where_the_aspect_is_kept():
+    row, column = np.mgrid[:400, :250]
+    image = (np.hypot(row - 200, column - 125) < 80).astype(np.uint8) * np.uint8(255)
+    config = PreprocessConfig(
+        clahe_clip_limit=0.0, remove_artefacts=False, image_size=100, keep_aspect=True
+    )
+    row, column = np.nonzero(preprocess.preprocess(image, config) > 127)
+    assert abs(np.ptp(row) - np.ptp(column)) <= 1
+    assert np.ptp(row) == pytest.approx(40, abs=1)
+
+
 @pytest.mark.parametrize("kind", ["chest", "breast"])
 @pytest.mark.parametrize("shape", [(1, 1), (1, 300), (40, 3), (2000, 30)])
-def test_artefact_removal_takes_any_shape(kind, shape):
+def test_any_shape_is_taken(kind, shape):
+    config = PreprocessConfig(
+        kind=kind, mirror_right=kind == "breast", keep_aspect=True, image_size=20
+    )
     for image in (noise(shape), np.zeros(shape, np.uint8), np.full(shape, 65535, np.uint16)):
         assert preprocess.remove_artefacts(image, kind=kind).shape == shape
+        assert preprocess.preprocess(image, config).shape == (20, 20)
 
 
 def test_an_unknown_kind_is_refused():
@@ -245,6 +314,10 @@ def test_the_stages_are_the_functions_in_order():
     resized = preprocess.resize(steps["artefacts_removed"], size=224)
     np.testing.assert_array_equal(steps["resized"], resized)
     np.testing.assert_array_equal(preprocess.preprocess(image, config), resized)
+    everything = PreprocessConfig(**MAMMOGRAPHY, keep_aspect=True)
+    assert list(preprocess.stages(image, everything)) == [
+        "original", "cropped", "mirrored", "clahe", "artefacts_removed", "padded", "resized",
+    ]  # fmt: skip
 
 
 def test_steps_that_are_off_are_left_out():

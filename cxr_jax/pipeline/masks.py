@@ -1,6 +1,5 @@
 """Read the mask of an image, however its data set keeps it, and prepare it as the image is."""
 
-import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,7 +11,8 @@ from cxr_jax.pipeline.bad_image import CONVERT, GET_AGAIN, BadImageError
 from cxr_jax.pipeline.decode import decode
 from cxr_jax.pipeline.record import Mask, MaskFiles, Record, RegionFiles, RunLengths
 from cxr_jax.pipeline.rle import decode_rle
-from cxr_jax.preprocess import PreprocessConfig, crop, resize
+from cxr_jax.placement import place
+from cxr_jax.preprocess import PreprocessConfig
 
 VERSION = 1
 """To be raised when the same files come to make another mask: caches are named by it."""
@@ -70,15 +70,19 @@ def mask_files(mask: Mask) -> tuple[Path, ...]:
 
 
 def preprocess_mask(
-    mask: Bool[np.ndarray, "_height _width"], config: PreprocessConfig
+    mask: Bool[np.ndarray, "_height _width"], config: PreprocessConfig, *, mirrored: bool = False
 ) -> UInt8[np.ndarray, "height width"]:
-    """Crop and resize a mask as `preprocess` does its image.
+    """Crop, mirror, pad and resize a mask as `preprocess` does its image.
+
+    Args:
+      mask: of the film's size.
+      config: as for the image.
+      mirrored: whether the image is, see `preprocess.is_mirrored`.
 
     Returns:
       [image_size, image_size]; 1 where at least half of a pixel's area is inside, else 0.
     """
-    white = mask.astype(np.uint8) * np.uint8(255)
-    white = resize(crop(white, **dataclasses.asdict(config.crop)), size=config.image_size)
+    white = place(mask.astype(np.uint8) * np.uint8(255), config, mirrored=mirrored)
     return (white >= 128).astype(np.uint8)
 
 

@@ -99,7 +99,7 @@ def prepare(
       cache_dir: made if it is not there.
       on_bad_image: "fail" stops at the first image that cannot be used; "skip" leaves such images
         out and lists them.
-      masks: of which findings or structures to prepare the masks too, cropped and resized like the
+      masks: of which findings or structures to prepare the masks too, placed like the
         images, in this order. Every record must have them; the empty mask is one.
       workers: threads; as many as there are processors if None.
       progress: whether to show a progress bar where stderr is a terminal.
@@ -188,11 +188,12 @@ class _Preprocess:
         except BadImageError as error:
             return error
         try:
-            image = preprocessing.preprocess(image, self.config)
+            prepared = preprocessing.preprocess(image, self.config)
             if not masks:
-                return image
-            prepared = [preprocess_mask(mask, self.config) for mask in masks]
-            return image, np.stack(prepared, axis=-1)
+                return prepared
+            mirrored = preprocessing.is_mirrored(image, self.config)
+            placed = [preprocess_mask(mask, self.config, mirrored=mirrored) for mask in masks]
+            return prepared, np.stack(placed, axis=-1)
         except ValueError as error:
             return BadImageError(record.path, str(error), f"change --crop, {LEAVE_OUT}")
 

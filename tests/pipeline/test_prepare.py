@@ -401,6 +401,28 @@ def test_masks_are_prepared_beside_their_images(tmp_path):
         np.testing.assert_array_equal(mask[..., 0], expected)
 
 
+def test_masks_are_mirrored_and_padded_as_their_images(tmp_path):
+    """The lesion is the only white thing in the image, so that both must agree."""
+    row, column = np.mgrid[:96, :64]
+    left = np.where(np.hypot((row - 45) / 40, column / 45) < 1, 120, 0).astype(np.uint8)
+    left[40:52, 20:30] = 255
+    records = []
+    for name, image in (("left", left), ("right", np.fliplr(left))):
+        paths = [tmp_path / f"{name}.png", tmp_path / f"{name}_mask.png"]
+        for path, pixels in zip(paths, (image, (image == 255).astype(np.uint8)), strict=True):
+            cv2.imwrite(str(path), pixels)
+        masks = {"Mass": MaskFiles(paths=(paths[1],))}
+        records.append(Record(image=name, path=paths[0], patient=name, masks=masks))
+    config = PreprocessConfig(
+        kind="breast", mirror_right=True, keep_aspect=True, clahe_clip_limit=0.0, image_size=32
+    )
+    prepared = prepare(records, config, cache_dir=tmp_path / "cache", masks=("Mass",))
+    np.testing.assert_array_equal(prepared[0], prepared[1])
+    for at in range(2):
+        np.testing.assert_array_equal(prepared.mask(at), prepared[at] > 180)
+        assert prepared.mask(at).sum() == pytest.approx(12 * 10 / 9, abs=3)
+
+
 def test_whatever_the_masks_depend_on_names_the_cache(tmp_path, monkeypatch):
     records = with_masks(write_images(tmp_path / "images", 3))
 
