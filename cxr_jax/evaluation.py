@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from cxr_jax import metrics
+from cxr_jax.calibration import apply_temperature, fit_temperature
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -77,8 +78,9 @@ class Evaluation:
     Attributes:
       images, patients, positives: counts, of images with a known label.
       threshold: the operating point: at or above it an image is called positive.
+      temperature: of the calibration; it does not concern the threshold.
       estimates: by name: auroc, average_precision, sensitivity, specificity,
-        expected_calibration_error.
+        expected_calibration_error, and calibrated_error, the same after temperature scaling.
       confusion: true_positives, false_positives, false_negatives, true_negatives.
       loss: mean of the task's loss on plain labels, with its class weights.
     """
@@ -87,6 +89,7 @@ class Evaluation:
     patients: int
     positives: int
     threshold: float
+    temperature: float
     estimates: Mapping[str, Estimate]
     confusion: Mapping[str, int]
     loss: float
@@ -103,13 +106,24 @@ def choose_threshold(validation: Predictions) -> float:
     return metrics.operating_point(validation.labels, validation.probabilities)
 
 
+def choose_temperature(validation: Predictions) -> float:
+    """Of temperature scaling; 1, which changes nothing, where validation lacks a class."""
+    return fit_temperature(validation.labels, validation.probabilities)
+
+
 def evaluate(
-    predictions: Predictions, *, threshold: float, key: Key[Array, ""], samples: int = 1000
+    predictions: Predictions,
+    *,
+    threshold: float,
+    temperature: float = 1.0,
+    key: Key[Array, ""],
+    samples: int = 1000,
 ) -> Evaluation:
     """All numbers of a split, with 95 % intervals of a bootstrap over patients.
 
     Args:
-      threshold: the operating point, chosen on another split.
+      threshold: the operating point, chosen on another split, of the uncalibrated probability.
+      temperature: of the calibration, fitted on another split.
       key: of the resampling.
       samples: resamples behind each interval.
     """
@@ -134,12 +148,21 @@ def evaluate(
         name: _estimate(metric, labels, probabilities, patients, key=key, samples=samples)
         for name, metric in names.items()
     }
+    estimates["calibrated_error"] = _estimate(
+        metrics.expected_calibration_error,
+        labels,
+        apply_temperature(probabilities, temperature),
+        patients,
+        key=key,
+        samples=samples,
+    )
     counts = metrics.confusion(labels, probabilities, threshold=threshold)
     return Evaluation(
         images=len(labels),
         patients=len(set(patients)),
         positives=int(labels.sum()),
         threshold=threshold,
+        temperature=temperature,
         estimates=estimates,
         confusion={
             "true_positives": counts.tp,

@@ -6,6 +6,7 @@ import math
 import jax
 import numpy as np
 import pytest
+from scipy.special import logit
 from sklearn import metrics as reference
 
 from cxr_jax.evaluation import Predictions, choose_threshold, evaluate
@@ -27,6 +28,20 @@ def noisy():
     generator = np.random.default_rng(0)
     labels = generator.integers(0, 2, 200).astype(float)
     return predictions(labels, np.clip(0.3 * labels + 0.7 * generator.random(200), 0, 1))
+
+
+def test_calibration_is_measured_before_and_after():
+    labels = np.tile([1.0, 0.0, 0.0, 0.0], 50)  # a fourth has it: 0.05 is too sure of its absence
+    temperature = float(logit(0.05) / logit(0.25))
+    result = evaluate(
+        predictions(labels, np.full(200, 0.05)),
+        threshold=0.5,
+        temperature=temperature,
+        key=jax.random.key(0),
+        samples=50,
+    )
+    assert result.estimates["expected_calibration_error"].value == pytest.approx(0.2)
+    assert result.estimates["calibrated_error"].value == pytest.approx(0.0, abs=1e-9)
 
 
 def test_estimates_equal_scikit_learn(noisy):

@@ -19,6 +19,7 @@ _NAMES = {
     "sensitivity": "Sensitivity",
     "specificity": "Specificity",
     "expected_calibration_error": "Expected calibration error",
+    "calibrated_error": "Expected calibration error after temperature scaling",
 }
 _WIDE = 0.2  # an AUROC interval wider than this says little
 
@@ -74,6 +75,9 @@ def _sections(findings: Findings) -> list[Section | None]:
                 "positive. Intervals are 95 %, from resampling patients. An image is called "
                 f"positive at a probability of at least {test.threshold:.3f}, the operating point "
                 "of largest sensitivity + specificity on the validation images.",
+                f"Temperature scaling divides logits by {test.temperature:.3g}, fitted on the "
+                "validation images. Operating point, curves and the other numbers are of the "
+                "probabilities before it.",
                 *_cautions(test),
             ],
             table=[

@@ -9,7 +9,13 @@ import jax
 import numpy as np
 
 from cxr_jax.aggregation import breasts_and_cases
-from cxr_jax.evaluation import Evaluation, Predictions, choose_threshold, evaluate
+from cxr_jax.evaluation import (
+    Evaluation,
+    Predictions,
+    choose_temperature,
+    choose_threshold,
+    evaluate,
+)
 from cxr_jax.pipeline.decode import decode
 from cxr_jax.training.config import Config, to_json
 from cxr_jax.training.data import RunData
@@ -27,7 +33,8 @@ def write_results(
     """Evaluate validation and test, write `predictions_*.csv`, `evaluation.json`, `report.html`.
 
     Returns:
-      The numbers of validation and test, both at the operating point of validation.
+      The numbers of validation and test, both at the operating point and the temperature of
+      validation.
     """
     validation, test = _evaluate(predictions, config)
     levels = _breast_levels(data, predictions)
@@ -39,7 +46,8 @@ def write_results(
             path = folder / f"predictions_test_{level}.csv"
             splits["test"].write_csv(path, of=level.removesuffix("s"))
         numbers = {"validation": validation, "test": test, **level_tests}
-        as_json = {name: value.to_json() for name, value in numbers.items()}
+        as_json: dict[str, Any] = {name: value.to_json() for name, value in numbers.items()}
+        as_json["temperature"] = validation.temperature
         (folder / "evaluation.json").write_text(json.dumps(as_json, indent=2) + "\n")
         _report(folder, config, data, predictions["test"], validation, test, level_tests, history)
     return validation, test
@@ -48,11 +56,18 @@ def write_results(
 def _evaluate(
     predictions: Mapping[str, Predictions], config: Config
 ) -> tuple[Evaluation, Evaluation]:
-    """The numbers of validation and test, both at the operating point of validation."""
+    """The numbers of validation and test, both as `write_results` returns them."""
     threshold = choose_threshold(predictions["validation"])
+    temperature = choose_temperature(predictions["validation"])
     key = jax.random.fold_in(jax.random.key(config.seed), 2**31 - 1)  # beyond any step's
     validation, test = (
-        evaluate(predictions[name], threshold=threshold, key=key, samples=config.bootstrap_samples)
+        evaluate(
+            predictions[name],
+            threshold=threshold,
+            temperature=temperature,
+            key=key,
+            samples=config.bootstrap_samples,
+        )
         for name in ("validation", "test")
     )
     return validation, test

@@ -43,6 +43,7 @@ def test_what_a_reader_must_not_overlook_is_said(estimate, expected):
         patients=9,
         positives=4,
         threshold=0.5,
+        temperature=1.0,
         estimates={"auroc": estimate},
         confusion={},
         loss=0.5,
