@@ -1,5 +1,16 @@
 """Networks: a config, `init(key, config, image_shape)`, `apply(config, variables, images, …)`."""
 
-from cxr_jax.models.densenet import VARIANTS, DenseNetConfig, apply, by_name, init
+from cxr_jax.models.densenet import VARIANTS, DenseNetConfig, by_name
+from cxr_jax.models.network import NetworkConfig, apply, check_image_shape, init
+from cxr_jax.models.segmenter import SegmenterConfig
 
-__all__ = ["VARIANTS", "DenseNetConfig", "apply", "by_name", "init"]
+__all__ = [
+    "VARIANTS",
+    "DenseNetConfig",
+    "NetworkConfig",
+    "SegmenterConfig",
+    "apply",
+    "by_name",
+    "check_image_shape",
+    "init",
+]

@@ -6,17 +6,14 @@ running statistics are those of torchvision's `DenseNet`; images are channels-la
 """
 
 import dataclasses
-import functools
-from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key, UInt32
+from jaxtyping import Array, Float
 
-from cxr_jax.models.layers import BatchNorm, Moments, convolution, draw, moments
+from cxr_jax.models.layers import BatchNorm, Moments, convolution, moments
 from cxr_jax.settings import check_choices, setting
 
 
@@ -71,6 +68,15 @@ class DenseNetConfig:
                 )
         if np.min(self.std) <= 0:
             raise ValueError(f"std must be positive, got {self.std}")
+
+    @property
+    def smallest_image(self) -> int:
+        """Side in pixels: below it the last map would be empty."""
+        return 4 * (2 ** (len(self.block_sizes) - 1) - 1) + 1
+
+    def module(self) -> nn.Module:
+        """The network."""
+        return DenseNet(self)
 
     @classmethod
     def densenet121(cls, **fields: Any) -> "DenseNetConfig":
@@ -166,33 +172,50 @@ class Transition(nn.Module):
     @nn.compact
     def __call__(
         self, x: Float[Array, "batch height width channel"], batch: Moments | None
-    ) -> Float[Array, "batch half_height half_width kept"]:
+    ) -> tuple[
+        Float[Array, "batch height width channel"],
+        Float[Array, "batch half_height half_width kept"],
+    ]:
+        """Return the map behind norm and ReLU too."""
         kept = int(x.shape[-1] * self.config.compression)
         x = nn.relu(BatchNorm(name="norm")(x, batch))
         # Pooled before the convolution, which commutes with it, at a quarter of the work.
-        x = nn.avg_pool(x, (2, 2), (2, 2))
-        return convolution(kept, 1, dtype=self.config.dtype, name="conv")(x)
+        pooled = nn.avg_pool(x, (2, 2), (2, 2))
+        return x, convolution(kept, 1, dtype=self.config.dtype, name="conv")(pooled)
 
 
 class Features(nn.Module):
-    """Everything before the head: the map that follows the last norm and ReLU."""
+    """Everything before the head."""
 
     config: DenseNetConfig
 
-    @nn.compact
     def __call__(
         self, images: Float[Array, "batch height width channel"], *, train: bool
     ) -> Float[Array, "batch map_height map_width feature"]:
+        """Compute the map that follows the last norm and ReLU."""
+        return self.pyramid(images, train=train)[-1]
+
+    @nn.compact
+    def pyramid(
+        self, images: Float[Array, "batch height width channel"], *, train: bool
+    ) -> list[Array]:
+        """Compute the maps before each halving but the first, and the last, all behind a ReLU.
+
+        Their sides are 1/2, 1/4, 1/8, … of the image's.
+        """
         config = self.config
         x = images.astype(config.dtype)
         x = convolution(config.stem_features, 7, stride=2, dtype=config.dtype, name="conv0")(x)
         x = nn.relu(BatchNorm(name="norm0")(x, moments(x) if train else None))
+        maps = [x]
         x = nn.max_pool(x, (3, 3), (2, 2), padding=((1, 1), (1, 1)))
         for i, size in enumerate(config.block_sizes, start=1):
             x, batch = DenseBlock(config, size, name=f"denseblock{i}")(x, train=train)
             if i < len(config.block_sizes):
-                x = Transition(config, name=f"transition{i}")(x, batch)
-        return nn.relu(BatchNorm(name=f"norm{len(config.block_sizes) + 1}")(x, batch))
+                before, x = Transition(config, name=f"transition{i}")(x, batch)
+                maps.append(before)
+        last = nn.relu(BatchNorm(name=f"norm{len(config.block_sizes) + 1}")(x, batch))
+        return [*maps, last]
 
 
 class DenseNet(nn.Module):
@@ -214,82 +237,3 @@ class DenseNet(nn.Module):
     ) -> Float[Array, "batch class"]:
         """Map features to logits, in float32."""
         return self.classifier(features.astype(jnp.float32).mean((1, 2)))
-
-
-def init(
-    key: Key[Array, ""] | UInt32[Array, "2"],
-    config: DenseNetConfig,
-    image_shape: tuple[int, int, int],
-) -> dict[str, Any]:
-    """Draw the variables of an untrained network.
-
-    As torchvision does: convolutions Kaiming normal (fan-in), the classifier uniform within
-    ±1/√fan-in, scales and running variances 1, biases and running means 0.
-
-    Args:
-      image_shape: (height, width, channels) of one image.
-
-    Returns:
-      {"params": ..., "batch_stats": ...}, nested by torchvision's names, all float32.
-
-    Raises:
-      ValueError: the image is too small, or has other than config.in_channels channels.
-    """
-    images = jnp.zeros((1, *image_shape), jnp.float32)
-    _check_images(config, images)
-    shapes = jax.eval_shape(functools.partial(DenseNet(config).init, train=False), key, images)
-    return draw(key, shapes)
-
-
-def apply(
-    config: DenseNetConfig,
-    variables: Mapping[str, Any],
-    images: Float[Array, "batch height width channel"],
-    *,
-    train: bool,
-    key: Key[Array, ""] | UInt32[Array, "2"] | None = None,
-) -> tuple[Float[Array, "batch class"], dict[str, Any]]:
-    """Compute logits, and the running statistics after them.
-
-    Args:
-      variables: {"params": ..., "batch_stats": ...} as `init` makes them.
-      images: float, standardised: (x - config.mean) / config.std of x in [0, 1].
-      train: normalise with the statistics of this batch, update the running ones with them, and
-        drop out. Otherwise normalise with the running ones.
-      key: for dropout; needed where train is true and config.dropout is not 0.
-
-    Returns:
-      Logits, float32, unnormalised; and "batch_stats", updated in training, else as they came.
-
-    Raises:
-      ValueError: an image too small for the network's halvings, a wrong number of channels, a
-        missing key, or batch statistics of a single value.
-    """
-    _check_images(config, images)
-    if not train:
-        return DenseNet(config).apply(variables, images, train=False), variables["batch_stats"]
-    if config.dropout and key is None:
-        raise ValueError(f"dropout = {config.dropout} needs a key in training, got None")
-    logits, updates = DenseNet(config).apply(
-        variables,
-        images,
-        train=True,
-        mutable=["batch_stats"],
-        rngs={"dropout": key} if config.dropout else {},
-    )
-    return logits, updates["batch_stats"]
-
-
-def _check_images(config: DenseNetConfig, images: Array) -> None:
-    _, height, width, channels = images.shape
-    if channels != config.in_channels:
-        raise ValueError(
-            f"images must have {config.in_channels} channels (config.in_channels), got {channels}"
-        )
-    transitions = len(config.block_sizes) - 1
-    smallest = 4 * (2**transitions - 1) + 1
-    if min(height, width) < smallest:
-        raise ValueError(
-            f"images must be at least {smallest} x {smallest} pixels for {transitions + 2} "
-            f"halvings, got {height} x {width}; enlarge the images"
-        )

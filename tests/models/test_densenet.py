@@ -234,7 +234,7 @@ def test_dropout_takes_the_key(variables, images):
 
 @pytest.mark.parametrize("size", [28, 16, 1])
 def test_an_image_too_small_is_refused(size):
-    message = f"at least 29 x 29 pixels for 5 halvings, got {size} x {size}"
+    message = f"at least 29 x 29 pixels for this network's halvings, got {size} x {size}"
     with pytest.raises(ValueError, match=message):
         shapes(DenseNetConfig.densenet121(num_classes=2), size)
 
