@@ -111,8 +111,48 @@ def smooth_noise(key: PRNGKeyArray, shape: tuple[int, ...], *, cells: int) -> Pl
     return jax.image.resize(lattice, shape, method="cubic")
 
 
+def expose(
+    key: PRNGKeyArray,
+    attenuation: Plane,
+    *,
+    body: Plane,
+    brightness: Scalar,
+    contrast: Scalar,
+    noise: Scalar,
+) -> Plane:
+    """Turn attenuation into a film of the brightness that was asked for, with its grain.
+
+    The gain is found by Newton's method, as by an automatic exposure, so that the mean says nothing
+    of what attenuates.
+
+    Args:
+      key: draws the grain.
+      attenuation: >= 0; about 1 makes a film white.
+      body: where the patient is, 0 to 1.
+      brightness: mean of the film where the patient is, 0 to 1.
+      contrast: exponent of the attenuation.
+      noise: deviation of the grain where the film is white.
+
+    Returns:
+      0 to 1 but for the grain.
+    """
+    wanted = brightness * body.mean()
+    a = power(jnp.maximum(attenuation, 0.01), contrast)
+    gain = jnp.ones(())
+    for _ in range(4):
+        dark = jnp.exp(-gain * a)
+        gain += (wanted - 1 + dark.mean()) / (a * dark).mean()
+    image = 1 - jnp.exp(-gain * a)
+    return image + noise * jnp.sqrt(image) * jax.random.normal(key, image.shape)
+
+
 # Letters as polylines in a box 1 wide and 1.6 high around (0, 0), padded to one length.
 _LETTERS = {
+    "C": [(0.5, -0.5), (0.2, -0.8), (-0.2, -0.8), (-0.5, -0.5), (-0.5, 0.5), (-0.2, 0.8),
+          (0.2, 0.8), (0.5, 0.5)],
+    "M": [(-0.55, 0.8), (-0.55, -0.8), (0.0, 0.3), (0.55, -0.8), (0.55, 0.8)],
+    "O": [(-0.2, -0.8), (0.2, -0.8), (0.5, -0.5), (0.5, 0.5), (0.2, 0.8), (-0.2, 0.8), (-0.5, 0.5),
+          (-0.5, -0.5), (-0.2, -0.8)],
     "L": [(-0.5, -0.8), (-0.5, 0.8), (0.5, 0.8)],
     "R": [(-0.5, 0.8), (-0.5, -0.8), (0.2, -0.8), (0.5, -0.4), (0.2, 0.0), (-0.5, 0.0), (0.5, 0.8)],
 }
