@@ -24,6 +24,7 @@ _CONTRAST = 0.30  # against its surroundings (fraction of the grey range)
 _SHARPNESS = 0.14  # gradient at its rim (fraction of the grey range a pixel; bones stay below 0.10)
 _BORDER = 0.05  # a deeper border is collimation, and stays (fraction of the side)
 _FLAT = 0.03  # a border is within this of black or white (fraction of the grey range)
+_WHITE = 0.6  # beside a white border, what is darker is breast (fraction of the grey range)
 
 
 def remove_artefacts(
@@ -152,13 +153,16 @@ def _means(values: np.ndarray, labels: np.ndarray, count: int) -> np.ndarray:
     return total / np.maximum(np.bincount(labels, minlength=count), 1)
 
 
-def _borders(small: Float32[np.ndarray, "height width"]) -> Bool[np.ndarray, "height width"]:
-    """Where a black or white band with a straight inner edge runs along a side."""
+def _borders(
+    small: Float32[np.ndarray, "height width"], *, black: bool = True
+) -> Bool[np.ndarray, "height width"]:
+    """Where a white (or black) band with a straight inner edge runs along a side."""
     found = np.zeros(small.shape, bool)
     for turn in range(4):
         film, border = np.rot90(small, turn), np.rot90(found, turn)  # views; the side is on top
         deepest = int(_BORDER * max(film.shape))
-        for band in (film[:deepest] <= _FLAT, film[:deepest] >= 1 - _FLAT):
+        bands = [film[:deepest] >= 1 - _FLAT, film[:deepest] <= _FLAT]
+        for band in bands[: 1 + black]:
             depth = np.cumprod(band, axis=0).sum(axis=0)
             line = _straight(depth, deepest)
             if line is None:
@@ -188,20 +192,22 @@ def _straight(depth: np.ndarray, deepest: int) -> np.ndarray | None:
 
 
 def _outside_breast(small: Float32[np.ndarray, "height width"]) -> Bool[np.ndarray, "height width"]:
-    """Everything but the largest bright region; nothing where none stands out."""
+    """Everything but the largest bright region; only white borders where none stands out."""
+    # They may touch the breast, and would be part of it.
+    borders = _borders(small, black=False) & (small > _WHITE)
     smooth = cv2.GaussianBlur((small * 255).astype(np.uint8), (0, 0), 2)
-    otsu, _ = cv2.threshold(smooth, 0, 255, cv2.THRESH_OTSU)
+    otsu, _ = cv2.threshold(smooth[~borders], 0, 255, cv2.THRESH_OTSU)
     dark = float(np.median(smooth[smooth <= otsu]))
     # Well below Otsu's threshold, because the skin and the fat under it are nearly black.
-    bright = (smooth > dark + 0.25 * (otsu - dark)).astype(np.uint8)
+    bright = ((smooth > dark + 0.25 * (otsu - dark)) & ~borders).astype(np.uint8)
     bright = cv2.morphologyEx(bright, cv2.MORPH_OPEN, _square(15))  # cuts labels off that touch
     count, labels, stats, _ = cv2.connectedComponentsWithStats(bright)
     if count < 2:
-        return np.zeros(small.shape, bool)
+        return borders
     breast = labels == 1 + np.argmax(stats[1:, cv2.CC_STAT_AREA])
     if breast.mean() < 0.05:
-        return np.zeros(small.shape, bool)
-    return cv2.dilate(breast.astype(np.uint8), _square(9)) == 0
+        return borders
+    return (cv2.dilate(breast.astype(np.uint8), _square(9)) == 0) | borders
 
 
 def _background(image: np.ndarray, outside: np.ndarray) -> np.integer:

@@ -1,14 +1,18 @@
 """Data sets: files on disk → records. One module each, with `read(data_dir) -> list[Record]`.
 
-Each module's docstring says how to get the data set, its licence and what to cite.
+Each module's docstring says how to get the data set, its licence and what to cite. Those of DRAWN
+need no files: they have `directory` and `make` too.
 """
 
 import importlib
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 from cxr_jax.pipeline.record import Record
 
-NAMES = ("phantom", "nih", "siim", "cbis_ddsm", "folder")
+DRAWN = ("phantom", "phantom_breast")
+NAMES = (*DRAWN, "nih", "siim", "cbis_ddsm", "folder")
 
 
 def read(name: str, data_dir: Path) -> list[Record]:
@@ -22,6 +26,38 @@ def read(name: str, data_dir: Path) -> list[Record]:
       ValueError: name is none of NAMES.
       DataError: the folder or a file in it is missing or malformed.
     """
-    if name not in NAMES:
-        raise ValueError(f"dataset must be one of {', '.join(NAMES)}, got {name!r}")
-    return importlib.import_module(f"cxr_jax.datasets.{name}").read(data_dir)
+    return _module(name, NAMES).read(data_dir)
+
+
+def draw(
+    name: str,
+    cache_dir: Path,
+    *,
+    count: int,
+    seed: int,
+    image_size: int,
+    progress: Callable[[int], object] | None = None,
+) -> Path:
+    """Draw a data set, unless that was done before; see `make` of its module for the arguments.
+
+    Args:
+      name: one of DRAWN.
+      cache_dir: where its directory lies, or shall lie.
+
+    Returns:
+      The directory, for `read`.
+
+    Raises:
+      ValueError: name is none of DRAWN, or an argument is out of its range.
+      WorkspaceError: the directory cannot be written, or the disk is full.
+    """
+    module = _module(name, DRAWN)
+    data_dir = module.directory(cache_dir, count=count, seed=seed, image_size=image_size)
+    module.make(data_dir, count=count, seed=seed, image_size=image_size, progress=progress)
+    return data_dir
+
+
+def _module(name: str, names: tuple[str, ...]) -> ModuleType:
+    if name not in names:
+        raise ValueError(f"dataset must be one of {', '.join(names)}, got {name!r}")
+    return importlib.import_module(f"cxr_jax.datasets.{name}")

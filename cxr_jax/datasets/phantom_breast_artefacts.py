@@ -58,7 +58,7 @@ def burn(
     distances = (2 - out, out, y + half_height, half_height - y)
     for n, distance in enumerate(distances):
         along = x if n >= 2 else y
-        edge = distance < film.edge_width[n] * (1 + film.edge_tilt[n] * along / 0.02)
+        edge = distance < film.edge_width[n] + film.edge_tilt[n] * along
         edge &= film.edge_width[n] > 0
         brightness = jnp.where(edge, film.edge_white[n] * 0.98, brightness)
         mask |= edge

@@ -61,7 +61,7 @@ def draw_mammogram(
     """Draw a mammogram; jit and vmap at will, with `shape` static.
 
     Args:
-      key: draws the film: position, exposure, noise, artefacts; and the patient where none is given.
+      key: draws the film: position, exposure, noise, artefacts; and the patient if none is given.
       laterality: which breast, index into LATERALITIES. The right one has its chest wall at the
         image's right.
       view: index into VIEWS.

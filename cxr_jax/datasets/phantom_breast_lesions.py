@@ -50,8 +50,10 @@ def malignant(breast: Breast, lesion: Lesion, view: Int[Array, ""]) -> Seen:
     cluster = lesion.cluster * length
     distance, angle = jnp.sqrt(lesion.grain_place[0]), 2 * jnp.pi * lesion.grain_place[1]
     places = cluster * distance * jnp.stack([jnp.cos(angle), jnp.sin(angle)])
-    half = 0.5 * lesion.grain_length * jnp.stack(
-        [jnp.cos(lesion.grain_turn), jnp.sin(lesion.grain_turn)]
+    half = (
+        0.5
+        * lesion.grain_length
+        * jnp.stack([jnp.cos(lesion.grain_turn), jnp.sin(lesion.grain_turn)])
     )
     segments = jnp.stack([(places - half).T, (places + half).T], axis=1)
     sizes = 0.006 + 0.008 * lesion.grain_size
@@ -76,8 +78,10 @@ def benign(breast: Breast, lesion: Lesion, view: Int[Array, ""]) -> Seen:
         turn = 2 * jnp.pi * (n + lesion.grain_place[1, n]) / _COARSE
         out = lesion.cluster * length * (0.5 + 0.9 * lesion.grain_place[0, n])
         centre = (out * jnp.cos(turn), out * jnp.sin(turn))
-        size = 0.026 + 0.022 * lesion.grain_size[n]
-        inside = jnp.maximum(inside, ellipse(x, y, centre=centre, radii=(size, size)))
+        size = 0.024 + 0.024 * lesion.grain_size[n]
+        there = n == 0 or lesion.grain_turn[n] > jnp.pi
+        grain = ellipse(x, y, centre=centre, radii=(size, size))
+        inside = jnp.maximum(inside, jnp.where(there, grain, -jnp.inf))
     grains = _CALCIUM * soft(inside, edge=breast.edge)
     return _seen(breast, lesion, shown, mass, grains, inside)
 

@@ -80,13 +80,13 @@ class Film(NamedTuple):
     contrast: Scalar
     noise: Scalar  # deviation of the grain
     fog: Scalar  # brightness of the empty film
-    vessels: Float[Array, "vessel"]
+    vessels: Float[Array, "vessel"]  # bend, in half heights
     marker: Int[Array, ""]  # index into MARKER_STYLES
     marker_size: Scalar  # half a letter's height
     marker_inset: Float[Array, "2"]  # from the film's outer side and from its upper or lower one
     marker_low: Int[Array, ""]  # 1 where a CC film has it at the bottom
     edge_width: Float[Array, "edge"]  # 0 where there is none; EDGES
-    edge_tilt: Float[Array, "edge"]
+    edge_tilt: Float[Array, "edge"]  # radians
     edge_white: Int[Array, "edge"]
     band: Scalar  # width of the band along the nipple side; none below 0
     band_inset: Scalar  # from the film's outer side
@@ -116,8 +116,8 @@ _PATIENT = {
     "cancer": Range(0.0, 1.0),
     "benign": Range(0.0, 1.0, (2,)),
     "malignant_above": Range(0.0, 1.0, (2,)),
-    "reach": Range(0.92, 1.42),
-    "roundness": Range(0.68, 0.82),
+    "reach": Range(0.98, 1.48),
+    "roundness": Range(0.68, 0.80),
     "density": Range(0.0, 1.0),
     "lobules": Range(0.7, 1.3),
     "fat": Range(0.30, 0.42),
@@ -138,7 +138,7 @@ _FILM = {
     "contrast": Range(1.0, 1.4),
     "noise": Range(0.004, 0.02),
     "fog": Range(0.0, 0.05),
-    "vessels": Range(-0.8, 0.8, (VESSELS,)),
+    "vessels": Range(-0.4, 0.4, (VESSELS,)),
     "style": Range(0.0, 1.0),
     "marker_size": Range(0.055, 0.085),
     "marker_inset": Range(0.10, 0.20, (2,)),

@@ -14,6 +14,7 @@ from jaxtyping import Array, Int, PRNGKeyArray
 from cxr_jax.datasets.phantom_breast_patient import VESSELS, Film, Patient
 from cxr_jax.datasets.phantom_drawing import (
     Plane,
+    Point,
     Scalar,
     bezier,
     ellipse,
@@ -64,12 +65,12 @@ def stand(
         centre[0] + radii[0] * jnp.sqrt(1 - film.nipple**2),
         centre[1] + nipple_level,
     )
-    bud = ellipse(d, v, centre=(nipple[0] + 0.01, nipple[1]), radii=(0.05, 0.06))
+    bud = ellipse(d, v, centre=(nipple[0], nipple[1]), radii=(0.045, 0.06))
 
     # The axillary tail: from the upper edge down to the front of the oval.
     width = jnp.minimum(patient.pectoral_width + patient.axilla, 0.75 * reach)
     slope = (0.86 * reach - width) / (centre[1] - top)
-    corners = [
+    corners: list[Point] = [
         (-1.0, top - 1),
         (width - slope, top - 1),
         (0.86 * reach, centre[1]),
@@ -113,7 +114,7 @@ def fat(breast: Breast, patient: Patient) -> Plane:
 
 def nipple(breast: Breast) -> Plane:
     """The nipple in profile, and the denser tissue behind it."""
-    bud = ellipse(breast.d, breast.v, centre=breast.nipple, radii=(0.055, 0.06))
+    bud = ellipse(breast.d, breast.v, centre=breast.nipple, radii=(0.05, 0.06))
     areola = ellipse(breast.d, breast.v, centre=breast.nipple, radii=(0.28, 0.16))
     inside = soft(breast.skin, edge=breast.edge)
     return inside * (0.16 * soft(bud, edge=0.02) + 0.08 * soft(areola, edge=0.14))
@@ -147,7 +148,7 @@ def _radiating(key: PRNGKeyArray, breast: Breast) -> Plane:
     lines, wavy = jax.random.split(key)
     away = jnp.hypot(breast.nipple[0] - breast.d, breast.nipple[1] - breast.v)
     angle = jnp.arctan2(breast.v - breast.nipple[1], breast.nipple[0] - breast.d + 1e-6)
-    angle += 0.12 * smooth_noise(wavy, breast.d.shape, cells=5)
+    angle += 0.05 * smooth_noise(wavy, breast.d.shape, cells=5)
     turns, steps = 44, 5
     lattice = jax.random.normal(lines, (turns, steps))
     plane = jax.image.resize(lattice, (6 * turns, 6 * steps), method="cubic")
@@ -155,13 +156,13 @@ def _radiating(key: PRNGKeyArray, breast: Breast) -> Plane:
     column = away / 1.8 * (6 * steps - 1)
     noise = jax.scipy.ndimage.map_coordinates(plane, [row, column], order=1, mode="nearest")
     ridge = jnp.clip(1 - 1.4 * jnp.abs(noise), 0, 1)
-    return ridge**3 * jnp.clip(1.3 - away, 0, 1)
+    return ridge**3 * jnp.clip(1.1 - away, 0, 1)
 
 
 def vessels(breast: Breast, film: Film) -> Plane:
     """A few veins under the skin, from the chest wall forward."""
-    fractions = jnp.stack([jnp.linspace(-0.7, 0.7, VESSELS), film.vessels])
-    start, bend = fractions * breast.radii[1] + breast.centre[1]
+    start = jnp.linspace(-0.7, 0.7, VESSELS) * breast.radii[1] + breast.centre[1]
+    bend = start + film.vessels * breast.radii[1]
     deep, front = 0.1 * breast.radii[0], breast.centre[0] + 0.72 * breast.radii[0]
     middle = jnp.full_like(start, 0.5) * front
     points = jnp.stack(
@@ -173,9 +174,9 @@ def vessels(breast: Breast, film: Film) -> Plane:
         axis=1,
     )
     segments = jax.vmap(lambda curve: bezier(curve, segments=8))(points).reshape(-1, 2, 2)
-    radii = jnp.full(len(segments), 0.012)
+    radii = jnp.full(len(segments), 0.010)
     plane = strokes(breast.d, breast.v, segments, radii=radii, edge=breast.edge)
-    return 0.05 * plane * soft(breast.skin - 0.05, edge=0.05)
+    return 0.04 * plane * soft(breast.skin - 0.05, edge=0.05)
 
 
 def pectoral(breast: Breast, patient: Patient, key: PRNGKeyArray) -> Plane:

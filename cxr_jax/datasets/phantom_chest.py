@@ -13,10 +13,10 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
 from cxr_jax.datasets import phantom_structures as structures
 from cxr_jax.datasets.phantom_drawing import (
     Plane,
+    expose,
     glyph_segments,
     pixel_grid,
     pixel_size,
-    power,
     strokes,
 )
 from cxr_jax.datasets.phantom_patient import Film, Patient, draw_film, draw_patient
@@ -87,7 +87,14 @@ def draw_chest(
         + structures.abdomen(chest, patient, film)
         + structures.devices(chest, film)
     )
-    image = expose(grain_key, attenuation, film, body=body)
+    image = expose(
+        grain_key,
+        attenuation,
+        body=body,
+        brightness=film.brightness,
+        contrast=film.contrast,
+        noise=film.noise,
+    )
     border, letter = collimator(film, shape), marker(film, shape)
     image = jnp.where(border, 0.02, jnp.maximum(image, 0.97 * letter))
     return ChestPhantom(
@@ -102,24 +109,6 @@ def draw_chest(
         view=film.view,
         marker=film.marker,
     )
-
-
-def expose(
-    key: PRNGKeyArray, attenuation: Plane, film: Film, *, body: Plane
-) -> Float[Array, "height width"]:
-    """Turn attenuation into a film of the brightness that was asked for, with its grain.
-
-    The gain is found by Newton's method, as by an automatic exposure, so that the mean says nothing
-    of the heart, however much it attenuates. Returns 0 to 1 but for the grain.
-    """
-    wanted = film.brightness * body.mean()
-    a = power(jnp.maximum(attenuation, 0.01), film.contrast)
-    gain = jnp.ones(())
-    for _ in range(4):
-        dark = jnp.exp(-gain * a)
-        gain += (wanted - 1 + dark.mean()) / (a * dark).mean()
-    image = 1 - jnp.exp(-gain * a)
-    return image + film.noise * jnp.sqrt(image) * jax.random.normal(key, image.shape)
 
 
 def marker(film: Film, shape: tuple[int, int]) -> Plane:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cxr_jax.augment import AugmentConfig
-from cxr_jax.datasets import NAMES
+from cxr_jax.datasets import DRAWN, NAMES
 from cxr_jax.models import VARIANTS
 from cxr_jax.optim import OPTIMIZERS, SCHEDULES
 from cxr_jax.preprocess import PreprocessConfig
@@ -45,7 +45,7 @@ class Config:
         "fail", "an image that cannot be read ends the run or is left out", choices=("fail", "skip")
     )
     phantom_count: int = setting(800, "how many phantoms are drawn", unit="images")
-    phantom_size: int = setting(192, "side of a drawn film", unit="pixels")
+    phantom_size: int = setting(192, "height of a drawn film", unit="pixels")
     preprocess: PreprocessConfig = PreprocessConfig()
     augment: AugmentConfig = AugmentConfig()
 
@@ -146,7 +146,7 @@ class Config:
                 "class_weights must be two numbers > 0 (normal, abnormal), "
                 f"got {self.class_weights}"
             )
-        if self.dataset != "phantom" and self.data_dir is None:
+        if self.dataset not in DRAWN and self.data_dir is None:
             raise ValueError(
                 f"dataset {self.dataset} needs data_dir, the folder that holds it: "
                 f"--dataset={self.dataset} --data_dir=FOLDER"

@@ -8,7 +8,6 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from cxr_jax import datasets
-from cxr_jax.datasets import phantom
 from cxr_jax.errors import CheckpointError
 from cxr_jax.pipeline.prepare import Prepared, prepare
 from cxr_jax.pipeline.record import Record
@@ -85,15 +84,16 @@ def load_data(config: Config, cache_dir: Path) -> RunData:
 def _read(config: Config, cache_dir: Path) -> list[Record]:
     if config.data_dir is not None:
         return datasets.read(config.dataset, Path(config.data_dir).expanduser())
-    drawn = {
-        "count": config.phantom_count,
-        "seed": config.seed,
-        "image_size": config.phantom_size,
-    }
-    folder = phantom.directory(cache_dir, **drawn)
     with console.bar(config.phantom_count, "drawing phantoms", unit="img") as bar:
-        phantom.make(folder, **drawn, progress=bar.update)
-    return datasets.read("phantom", folder)
+        folder = datasets.draw(
+            config.dataset,
+            cache_dir,
+            count=config.phantom_count,
+            seed=config.seed,
+            image_size=config.phantom_size,
+            progress=bar.update,
+        )
+    return datasets.read(config.dataset, folder)
 
 
 def write_records(folder: Path, data: RunData, *, resume: bool) -> None:
