@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import typing
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +174,34 @@ MACHINE_FIELDS = (
 def to_json(config: Config) -> str:
     """The config as JSON, one field a line."""
     return json.dumps(dataclasses.asdict(config), indent=2) + "\n"
+
+
+def from_json(text: str) -> Config:
+    """The config that `to_json` wrote; what it lacks, as an older version's may, has its default.
+
+    Raises:
+      ValueError: it is no such JSON, has fields that are not known, or values that are refused.
+    """
+    try:
+        return _from_dict(Config, json.loads(text))
+    except (TypeError, AttributeError) as error:  # a number in the place of a text, and the like
+        raise ValueError(f"not the JSON of a config: {error}") from error
+
+
+def _from_dict(kind: Any, values: dict[str, Any]) -> Any:
+    """A config dataclass, and those inside it, of what `dataclasses.asdict` made of them."""
+    hints = typing.get_type_hints(kind)
+    unknown = values.keys() - hints.keys()
+    if unknown:
+        raise ValueError(f"{kind.__name__} has no field {', '.join(sorted(unknown))}")
+    return kind(
+        **{
+            name: _from_dict(hints[name], value)
+            if dataclasses.is_dataclass(hints[name])
+            else (tuple(value) if isinstance(value, list) else value)
+            for name, value in values.items()
+        }
+    )
 
 
 def flatten(value: Any, prefix: str = "") -> dict[str, Any]:

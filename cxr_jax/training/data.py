@@ -62,7 +62,7 @@ def load_data(config: Config, cache_dir: Path) -> RunData:
       WorkspaceError: the cache cannot be written.
     """
     records, labels = select(
-        _read(config, cache_dir),
+        read_records(config, cache_dir),
         finding=config.finding,
         negatives=config.negatives,
         views=config.views,
@@ -81,7 +81,13 @@ def load_data(config: Config, cache_dir: Path) -> RunData:
     return RunData(prepared=prepared, labels=labels, splits=tuple(splits))
 
 
-def _read(config: Config, cache_dir: Path) -> list[Record]:
+def read_records(config: Config, cache_dir: Path) -> list[Record]:
+    """All records of a config's data set, which is drawn where that is its way.
+
+    Raises:
+      DataError: the data set cannot be used; the message names file and cure.
+      WorkspaceError: the cache cannot be written.
+    """
     if config.data_dir is not None:
         return datasets.read(config.dataset, Path(config.data_dir).expanduser())
     with console.bar(config.phantom_count, "drawing phantoms", unit="img") as bar:

@@ -20,6 +20,7 @@ from cxr_jax.training.step import Recipe, eval_step, train_step
 
 AXIS = "data"
 HostBatch = Mapping[str, np.ndarray]
+Predict = Callable[[Mapping[str, Tree], HostBatch], dict[str, np.ndarray]]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,7 +37,7 @@ class Parallel:
     place: Callable[[TrainState], TrainState]
     train_step: Callable[[TrainState, HostBatch], tuple[TrainState, dict[str, jax.Array]]]
     collect: Callable[[TrainState], TrainState]
-    predict: Callable[[Mapping[str, Tree], HostBatch], dict[str, np.ndarray]]
+    predict: Predict
 
 
 def make_parallel(kind: str, recipe: Recipe, optimizer: optax.GradientTransformation) -> Parallel:
@@ -58,37 +59,44 @@ def check_batch_size(kind: str, recipe: Recipe, *, batch_size: int) -> None:
         )
 
 
+def make_predict(recipe: Recipe) -> Predict:
+    """Compile-ready evaluation over all devices, whose number must divide a batch."""
+    everywhere, shared = _shardings()
+    predict = jax.jit(
+        functools.partial(eval_step, recipe=recipe),
+        in_shardings=(everywhere, shared),
+        out_shardings=shared,
+    )
+    return lambda variables, batch: _to_host(predict(variables, _scatter(batch, shared)))
+
+
 def _jit(recipe: Recipe, optimizer: optax.GradientTransformation) -> Parallel:
     """State replicated, batch cut along its first axis; XLA adds what communication there is."""
-    mesh = jax.make_mesh((jax.device_count(),), (AXIS,), axis_types=(AxisType.Auto,))
-    everywhere, shared = (
-        NamedSharding(mesh, PartitionSpec()),
-        NamedSharding(mesh, PartitionSpec(AXIS)),
-    )
+    everywhere, shared = _shardings()
     step = jax.jit(
         functools.partial(train_step, recipe=recipe, optimizer=optimizer),
         donate_argnums=0,
         in_shardings=(everywhere, shared),
         out_shardings=(everywhere, everywhere),
     )
-    predict = jax.jit(
-        functools.partial(eval_step, recipe=recipe),
-        in_shardings=(everywhere, shared),
-        out_shardings=shared,
-    )
-
-    def scatter(batch: HostBatch) -> dict[str, jax.Array]:
-        return {
-            name: jax.make_array_from_process_local_data(shared, value)
-            for name, value in batch.items()
-        }
-
     return Parallel(
         place=lambda state: jax.device_put(state, everywhere),
-        train_step=lambda state, batch: step(state, scatter(batch)),
+        train_step=lambda state, batch: step(state, _scatter(batch, shared)),
         collect=lambda state: state,
-        predict=lambda variables, batch: _to_host(predict(variables, scatter(batch))),
+        predict=make_predict(recipe),
     )
+
+
+def _shardings() -> tuple[NamedSharding, NamedSharding]:
+    """On every device, and cut along the first axis."""
+    mesh = jax.make_mesh((jax.device_count(),), (AXIS,), axis_types=(AxisType.Auto,))
+    return NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec(AXIS))
+
+
+def _scatter(batch: HostBatch, shared: NamedSharding) -> dict[str, jax.Array]:
+    return {
+        name: jax.make_array_from_process_local_data(shared, value) for name, value in batch.items()
+    }
 
 
 def _pmap(recipe: Recipe, optimizer: optax.GradientTransformation) -> Parallel:
@@ -113,7 +121,7 @@ def _pmap(recipe: Recipe, optimizer: optax.GradientTransformation) -> Parallel:
         ),
         train_step=train,
         collect=_first,
-        predict=_jit(recipe, optimizer).predict,
+        predict=make_predict(recipe),
     )
 
 

@@ -219,4 +219,4 @@ def _predict(
         process_index=jax.process_index(),
         process_count=jax.process_count(),
     )
-    return predict(parallel, variables, batches, data.records(name))
+    return predict(parallel.predict, variables, batches, data.records(name))

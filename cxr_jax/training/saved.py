@@ -1,0 +1,92 @@
+"""Read a finished run, to put its network to use."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import jax
+
+from cxr_jax import models
+from cxr_jax.errors import CheckpointError
+from cxr_jax.training.checkpoint import check_run, load_best_variables
+from cxr_jax.training.config import Config, from_json
+from cxr_jax.training.run import make_recipe
+from cxr_jax.training.state import Tree
+from cxr_jax.training.step import Recipe
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SavedRun:
+    """What is needed of a finished run to predict as it did.
+
+    Attributes:
+      folder: the run directory.
+      config: as it was run.
+      recipe: network and task, to predict with `eval_step`.
+      variables: the best weights, as `models.apply` takes them.
+      threshold: the operating point: at or above it an uncalibrated probability is positive.
+      temperature: of the calibration, for `calibration.apply_temperature`.
+    """
+
+    folder: Path
+    config: Config
+    recipe: Recipe
+    variables: Mapping[str, Tree]
+    threshold: float
+    temperature: float
+
+
+def load_run(folder: Path) -> SavedRun:
+    """Read config, best weights, operating point and temperature of a finished run.
+
+    Raises:
+      CheckpointError: there is no such run, it has not finished, or a file of it is damaged.
+    """
+    check_run(folder)
+    config = _read_config(folder / "config.json")
+    threshold, temperature = _read_evaluation(folder / "evaluation.json")
+    recipe = make_recipe(config)
+    size = config.preprocess.image_size
+    here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    template = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here),
+        jax.eval_shape(
+            lambda key: models.init(key, recipe.model, (size, size, 1)), jax.random.key(0)
+        ),
+    )
+    return SavedRun(
+        folder=folder,
+        config=config,
+        recipe=recipe,
+        variables=load_best_variables(folder, template),
+        threshold=threshold,
+        temperature=temperature,
+    )
+
+
+def _read_config(path: Path) -> Config:
+    try:
+        return from_json(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise CheckpointError(f"{path}: is not a run's config: {error}") from error
+
+
+def _read_evaluation(path: Path) -> tuple[float, float]:
+    """Operating point and temperature."""
+    try:
+        numbers = json.loads(path.read_text(encoding="utf-8"))
+        return float(numbers["validation"]["threshold"]), float(numbers["temperature"])
+    except FileNotFoundError as error:
+        raise CheckpointError(
+            f"{path}: is missing, so the run has not finished; continue it with --resume "
+            f"--workdir={path.parent}"
+        ) from error
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"{path}: has no operating point or no temperature: {error}; run the experiment again"
+        ) from error

@@ -1,0 +1,54 @@
+"""A config survives the way to JSON and back."""
+
+import json
+
+import pytest
+
+from cxr_jax.augment import AugmentConfig
+from cxr_jax.preprocess import Crop, PreprocessConfig
+from cxr_jax.training import Config
+from cxr_jax.training.config import from_json, to_json
+from experiments import cardiomegaly
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        Config(),
+        cardiomegaly.PRESET,
+        Config(
+            dataset="nih",
+            data_dir="somewhere",
+            views=("PA", "AP"),
+            class_weights=None,
+            max_steps=3,
+            preprocess=PreprocessConfig(crop=Crop(left=0.1, top=0.25), clahe_tiles=(4, 6)),
+            augment=AugmentConfig(rotation=3.0, enabled=False),
+        ),
+    ],
+)
+def test_from_json_is_the_inverse_of_to_json(config):
+    assert from_json(to_json(config)) == config
+
+
+def test_a_field_that_is_missing_has_its_default():
+    values = json.loads(to_json(Config(lr=0.5)))
+    del values["patience"], values["preprocess"]["bit_depth"]
+    assert from_json(json.dumps(values)) == Config(lr=0.5)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "Expecting value"),
+        ("[1]", "not the JSON of a config"),
+        ('{"lr": "fast"}', "not the JSON of a config"),
+        ('{"lr": -1.0}', "lr must be > 0"),
+        ('{"speed": 1}', "Config has no field speed"),
+        ('{"preprocess": {"crop": {"middle": 1}}}', "Crop has no field middle"),
+        ('{"preprocess": 3}', "not the JSON of a config"),
+    ],
+)
+def test_another_text_is_refused(text, message):
+    with pytest.raises(ValueError, match=message):
+        from_json(text)
