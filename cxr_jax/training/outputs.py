@@ -138,9 +138,11 @@ def _network(model: str) -> str:
 
 
 def _samples(data: RunData) -> list[int]:
-    """Training images of both classes, taking turns, each of another patient."""
-    patient = [record.patient for record in data.prepared.records]
-    train = np.array(list({patient[i]: i for i in data.indices("train")}.values()))
+    """Training images of both classes, taking turns, each of another patient; not all of one view."""
+    films: dict[str, list[int]] = {}
+    for i in data.indices("train"):
+        films.setdefault(data.prepared.records[i].patient, []).append(i)
+    train = np.array([of[at % len(of)] for at, of in enumerate(films.values())])
     labels = data.labels[train, 0]
     positive, negative = train[labels == 1], train[labels == 0]
     turns = [int(i) for pair in zip(positive, negative, strict=False) for i in pair]
