@@ -138,7 +138,7 @@ def _network(model: str) -> str:
 
 
 def _samples(data: RunData) -> list[int]:
-    """Training images of both classes, taking turns, each of another patient; not all of one view."""
+    """Training images of both classes, taking turns, of different patients and views."""
     films: dict[str, list[int]] = {}
     for i in data.indices("train"):
         films.setdefault(data.prepared.records[i].patient, []).append(i)
