@@ -76,7 +76,8 @@ class Evaluation:
     """How well a split is predicted.
 
     Attributes:
-      images, patients, positives: counts, of images with a known label.
+      images, patients, positives: counts, of images with a known label; where predictions were
+        aggregated, of breasts or cases.
       threshold: the operating point: at or above it an image is called positive.
       temperature: of the calibration; it does not concern the threshold.
       estimates: by name: auroc, average_precision, sensitivity, specificity,
