@@ -3,15 +3,32 @@
 import csv
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Bool, Float, Key, UInt8
 
 from cxr_jax import metrics
 from cxr_jax.calibration import apply_temperature, fit_temperature
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MaskPredictions:
+    """What a model says of the masks of each image of a split.
+
+    Attributes:
+      names: the findings or structures.
+      dice: of the masks that the rule decides, 1 for empty on empty, in [0, 1].
+      present: whether the true mask has any pixel.
+      probabilities: of each pixel, in steps of 1 / 255; None where they were not kept.
+    """
+
+    names: tuple[str, ...]
+    dice: Float[np.ndarray, "image mask"]
+    present: Bool[np.ndarray, "image mask"]
+    probabilities: UInt8[np.ndarray, "image height width mask"] | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -23,6 +40,7 @@ class Predictions:
       labels: 1, 0 or NaN.
       probabilities: of the finding, in [0, 1].
       losses: without smoothing or mixing; 0 where the label is unknown.
+      masks: what is predicted of the images' masks; None where nothing is.
     """
 
     images: tuple[str, ...]
@@ -30,6 +48,12 @@ class Predictions:
     labels: Float[np.ndarray, "image"]
     probabilities: Float[np.ndarray, "image"]
     losses: Float[np.ndarray, "image"]
+    masks: MaskPredictions | None = None
+
+    @property
+    def score(self) -> float:
+        """By which epochs are compared: the mean Dice where there are masks, else the AUROC."""
+        return self.auroc if self.masks is None else float(self.masks.dice.mean())
 
     @property
     def loss(self) -> float:
@@ -97,7 +121,7 @@ class Evaluation:
 
     def to_json(self) -> dict[str, Any]:
         """As JSON has no NaN, a missing number is null, beside its reason."""
-        return _without_nan(dataclasses.asdict(self))
+        return without_nan(dataclasses.asdict(self))
 
 
 def choose_threshold(validation: Predictions) -> float:
@@ -198,6 +222,47 @@ def _estimate(
     return Estimate(value=value, low=low, high=high, reason=reason)
 
 
+def estimate_mean(
+    values: Float[np.ndarray, "image"],
+    patients: Sequence[str],
+    *,
+    key: Key[Array, ""],
+    samples: int = 1000,
+) -> Estimate:
+    """The mean of a number an image, with the 95 % interval of a bootstrap over patients."""
+    if not len(values):
+        return Estimate(value=math.nan, low=math.nan, high=math.nan, reason="no images")
+    low, high = metrics.mean_interval(values, groups=patients, key=key, samples=samples)
+    reason = "fewer than two patients" if math.isnan(low) else ""
+    return Estimate(value=float(values.mean()), low=low, high=high, reason=reason)
+
+
+def compare(
+    one: Predictions, other: Predictions, *, key: Key[Array, ""], samples: int = 1000
+) -> Estimate:
+    """How much higher the AUROC of one model is than another's, on the same images.
+
+    The interval is of the difference: each resample of patients takes both models' predictions.
+
+    Raises:
+      ValueError: they are of other images.
+    """
+    if one.images != other.images:
+        raise ValueError("predictions must be of the same images in the same order to be compared")
+    known = np.flatnonzero(~np.isnan(one.labels))
+
+    def difference(labels: np.ndarray, positions: np.ndarray) -> float:
+        at = positions.astype(int)
+        return metrics.auroc(labels, one.probabilities[at]) - metrics.auroc(
+            labels, other.probabilities[at]
+        )
+
+    patients = np.asarray(one.patients)[known]
+    return _estimate(
+        difference, one.labels[known], known.astype(float), patients, key=key, samples=samples
+    )
+
+
 def _missing_class(labels: Float[np.ndarray, "image"]) -> str:
     """Which class is absent, in words; "" where both are there."""
     positives, negatives = int((labels == 1).sum()), int((labels == 0).sum())
@@ -206,11 +271,12 @@ def _missing_class(labels: Float[np.ndarray, "image"]) -> str:
     return f"{positives} positive and {negatives} negative images; both are needed"
 
 
-def _without_nan(value: Any) -> Any:
+def without_nan(value: Any) -> Any:
+    """A tree of plain values for JSON, which has no NaN: None instead."""
     if isinstance(value, Mapping):
-        return {key: _without_nan(child) for key, child in value.items()}
+        return {key: without_nan(child) for key, child in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_nan(child) for child in value]
+        return [without_nan(child) for child in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

@@ -231,6 +231,34 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
+def mean_interval(
+    values: Float[np.ndarray, "image"],
+    *,
+    groups: Sequence[str] | Sequence[int] | Shaped[np.ndarray, "image"],
+    key: PRNGKeyArray,
+    samples: int = 1000,
+    level: float = 0.95,
+) -> tuple[float, float]:
+    """Interval of a mean by the percentile bootstrap over whole patients, as `bootstrap_interval`.
+
+    Returns:
+      (low, high); NaN where there are fewer than two patients.
+    """
+    names, patient = np.unique(np.asarray(groups), return_inverse=True)
+    if names.size < 2:
+        return math.nan, math.nan
+    sums, sizes = np.bincount(patient, weights=values), np.bincount(patient)
+    rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
+    means = np.concatenate(
+        [
+            (counts @ sums) / (counts @ sizes)
+            for counts in _draws(rng, names.size, samples, images=values.size)
+        ]
+    )
+    low, high = np.quantile(means, [(1.0 - level) / 2.0, (1.0 + level) / 2.0])
+    return float(low), float(high)
+
+
 def _draws(
     rng: np.random.Generator, patients: int, samples: int, *, images: int
 ) -> Iterator[Float[np.ndarray, "resample patient"]]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 from optax import schedules
 
@@ -99,6 +100,39 @@ def optimizer(
     if name == "adamw":
         return optax.chain(clip, step, decay, scale)
     return optax.chain(clip, decay, step, scale)
+
+
+def by_depth(
+    depths: Callable[[Any], Any], *, deepest: int, decay: float = 2.6, unfreeze_every: int = 0
+) -> optax.GradientTransformation:
+    """Let a pretrained network change the less, and the later, the farther from its output.
+
+    Discriminative fine-tuning and gradual unfreezing (Howard and Ruder: Universal Language Model
+    Fine-tuning for Text Classification, ACL 2018). To be chained behind an optimizer: updates of
+    depth d are divided by decay**d, and are 0 in the first d * unfreeze_every steps.
+
+    Args:
+      depths: parameters → a tree of integers in their structure, 0 at the output.
+      deepest: the largest of them.
+      decay: >= 1; 1 treats all alike.
+      unfreeze_every: steps, >= 0; 0 freezes nothing.
+
+    Returns:
+      An Optax transformation of updates.
+
+    Raises:
+      ValueError: a number is out of its range.
+    """
+    if not 1.0 <= decay < math.inf:
+        raise ValueError(f"decay must be at least 1, got {decay!r}")
+    if unfreeze_every < 0:
+        raise ValueError(f"unfreeze_every must be at least 0, got {unfreeze_every}")
+
+    def factor(depth: int) -> optax.Schedule:
+        return lambda step: jnp.where(step >= depth * unfreeze_every, decay**-depth, 0.0)
+
+    scales = {depth: optax.scale_by_schedule(factor(depth)) for depth in range(deepest + 1)}
+    return optax.partition(scales, depths)
 
 
 SCHEDULES = ("constant", "cosine", "step")

@@ -1,11 +1,13 @@
 """What differs between kinds of question: head size, targets, loss, probability.
 
-A task turns the label columns of a batch into targets, and logits into losses and probabilities.
-Labels are 1 (present), 0 (absent) or NaN (unknown).
+A task turns what a batch knows of its images into targets, and a network's outputs into losses and
+probabilities. Labels are 1 (present), 0 (absent) or NaN (unknown).
 """
 
 import dataclasses
-from typing import Protocol, runtime_checkable
+import math
+from collections.abc import Mapping
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -13,24 +15,30 @@ from jaxtyping import Array, Bool, Float
 
 from cxr_jax import labels as label_ops
 from cxr_jax import losses
+from cxr_jax.settings import setting
 
 
 @runtime_checkable
 class Task(Protocol):
-    """What the training step asks of a task."""
+    """What the training step asks of a task.
+
+    `num_outputs` are the logits of the head; `uses_masks` says whether a batch must bring masks.
+    Targets and outputs are trees of arrays whose first axis is the batch.
+    """
 
     @property
     def num_outputs(self) -> int: ...
 
+    @property
+    def uses_masks(self) -> bool: ...
+
     def targets(
-        self, label: Float[Array, "batch column"], *, smoothing: float
-    ) -> tuple[Float[Array, "batch output"], Bool[Array, "batch"]]: ...
+        self, batch: Mapping[str, Any], *, smoothing: float
+    ) -> tuple[Any, Bool[Array, "batch"]]: ...
 
-    def loss(
-        self, logits: Float[Array, "batch output"], targets: Float[Array, "batch output"]
-    ) -> Float[Array, "batch"]: ...
+    def loss(self, outputs: Any, targets: Any) -> Float[Array, "batch"]: ...
 
-    def probability(self, logits: Float[Array, "batch output"]) -> Float[Array, "batch column"]: ...
+    def predictions(self, outputs: Any) -> dict[str, Float[Array, "batch ..."]]: ...
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,22 +55,105 @@ class Binary:
     def num_outputs(self) -> int:
         return 2
 
+    @property
+    def uses_masks(self) -> bool:
+        return False
+
     def targets(
-        self, label: Float[Array, "batch 1"], *, smoothing: float
+        self, batch: Mapping[str, Any], *, smoothing: float
     ) -> tuple[Float[Array, "batch 2"], Bool[Array, "batch"]]:
-        """Smoothed [1 - y, y], an unknown y taken as 0; and which labels are known."""
-        known = ~jnp.isnan(label[:, 0])
-        present = jnp.where(known, label[:, 0], 0.0)
+        """Smoothed [1 - y, y] of batch["label"] [batch, 1], an unknown y taken as 0; and which are
+        known.
+        """
+        label = jnp.asarray(batch["label"])[:, 0]
+        known = ~jnp.isnan(label)
+        present = jnp.where(known, label, 0.0)
         one_hot = jnp.stack([1.0 - present, present], axis=-1)
         return label_ops.smooth_one_hot(one_hot, smoothing=smoothing), known
 
     def loss(
-        self, logits: Float[Array, "batch 2"], targets: Float[Array, "batch 2"]
+        self, outputs: Float[Array, "batch 2"], targets: Float[Array, "batch 2"]
     ) -> Float[Array, "batch"]:
         """Cross entropy of soft targets, one value an example."""
         weights = None if self.class_weights is None else jnp.asarray(self.class_weights)
-        return losses.cross_entropy(logits, targets, class_weights=weights)
+        return losses.cross_entropy(outputs, targets, class_weights=weights)
 
-    def probability(self, logits: Float[Array, "batch 2"]) -> Float[Array, "batch 1"]:
-        """Of the finding, in [0, 1]."""
-        return jax.nn.softmax(logits.astype(jnp.float32), axis=-1)[:, 1:]
+    def predictions(self, outputs: Float[Array, "batch 2"]) -> dict[str, Float[Array, "batch 1"]]:
+        """ "probability" of the finding, in [0, 1]."""
+        return {"probability": jax.nn.softmax(outputs.astype(jnp.float32), axis=-1)[:, 1:]}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MaskLoss:
+    """The parts of a segmentation's loss; each is a mean over an image's masks."""
+
+    dice: float = setting(1.0, "part of the Dice loss; 0 = none", flag="loss_dice")
+    cross_entropy: float = setting(
+        1.0, "part of the pixels' cross entropy; 0 = none", flag="loss_cross_entropy"
+    )
+    focal: float = setting(
+        0.0, "part of the pixels' focal loss, gamma 2; 0 = none", flag="loss_focal"
+    )
+    classification: float = setting(
+        0.5, "part of the image label's cross entropy; 0 = none", flag="loss_classification"
+    )
+
+    def __post_init__(self) -> None:
+        for name, value in dataclasses.asdict(self).items():
+            if not 0 <= value < math.inf:
+                raise ValueError(f"{name} must be >= 0, got {value}")
+        if not self.dice + self.cross_entropy + self.focal > 0:
+            raise ValueError(
+                "one of dice, cross_entropy and focal must be > 0, got 0 for all: without them "
+                "no mask is learnt"
+            )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Segmentation:
+    """Masks, and the label of the whole image beside them.
+
+    Attributes:
+      label: what is asked of the image.
+      mask_loss: how the parts of the loss are weighted.
+    """
+
+    label: Binary
+    mask_loss: MaskLoss = MaskLoss()
+
+    @property
+    def num_outputs(self) -> int:
+        return self.label.num_outputs
+
+    @property
+    def uses_masks(self) -> bool:
+        return True
+
+    def targets(
+        self, batch: Mapping[str, Any], *, smoothing: float
+    ) -> tuple[dict[str, Array], Bool[Array, "batch"]]:
+        """The label's targets and batch["mask"] as it is: masks are not smoothed."""
+        label, known = self.label.targets(batch, smoothing=smoothing)
+        return {"label": label, "mask": jnp.asarray(batch["mask"], jnp.float32)}, known
+
+    def loss(
+        self, outputs: Mapping[str, Array], targets: Mapping[str, Array]
+    ) -> Float[Array, "batch"]:
+        """The weighted sum of the parts, one value an example."""
+        parts = self.mask_loss
+        logits, masks = outputs["mask"], targets["mask"]
+        pixels = (1, 2, 3)
+        loss = parts.classification * self.label.loss(outputs["label"], targets["label"])
+        if parts.dice:
+            each = jax.vmap(losses.dice_loss, in_axes=-1, out_axes=-1)(logits, masks)
+            loss += parts.dice * each.mean(-1)
+        if parts.cross_entropy:
+            loss += parts.cross_entropy * losses.sigmoid_cross_entropy(logits, masks).mean(pixels)
+        if parts.focal:
+            loss += parts.focal * losses.focal_loss(logits, masks).mean(pixels)
+        return loss
+
+    def predictions(self, outputs: Mapping[str, Array]) -> dict[str, Float[Array, "batch ..."]]:
+        """The label's "probability", and "mask": each pixel's probability, in [0, 1]."""
+        masks = jax.nn.sigmoid(outputs["mask"].astype(jnp.float32))
+        return self.label.predictions(outputs["label"]) | {"mask": masks}

@@ -7,6 +7,7 @@ python -m experiments.cardiomegaly --dataset=nih --data_dir=FOLDER
 from cxr_jax.augment import AugmentConfig
 from cxr_jax.preprocess import Crop, PreprocessConfig
 from cxr_jax.training import Config
+from cxr_jax.training.mask_config import RatioConfig
 from experiments import cli
 
 PRESET = Config(
@@ -36,6 +37,7 @@ PRESET = Config(
     class_weights=(0.90, 1.10),
     label_smoothing=0.1,
     mixup_alpha=0.2,
+    ratio=RatioConfig(),  # the cardiothoracic ratio, where it can be validated
 )
 
 # Phantoms are easier than patients: what two CPU cores train in minutes.

@@ -8,7 +8,9 @@ from cxr_jax.tasks import Binary
 
 
 def test_targets_are_smoothed_and_unknown_labels_told():
-    targets, known = Binary().targets(jnp.array([[0.0], [1.0], [jnp.nan]]), smoothing=0.1)
+    targets, known = Binary().targets(
+        {"label": jnp.array([[0.0], [1.0], [jnp.nan]])}, smoothing=0.1
+    )
     np.testing.assert_allclose(targets, [[0.9, 0.1], [0.1, 0.9], [0.9, 0.1]], rtol=1e-6)
     np.testing.assert_array_equal(known, [True, True, False])
 
@@ -29,7 +31,7 @@ def test_weights_are_normal_then_abnormal():
 
 def test_the_probability_is_that_of_the_finding():
     np.testing.assert_allclose(
-        Binary().probability(jnp.array([[0.0, 0.0], [0.0, np.log(3.0)]])),
+        Binary().predictions(jnp.array([[0.0, 0.0], [0.0, np.log(3.0)]]))["probability"],
         [[0.5], [0.75]],
         rtol=1e-6,
     )

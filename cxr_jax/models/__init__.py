@@ -1,6 +1,6 @@
 """Networks: a config, `init(key, config, image_shape)`, `apply(config, variables, images, …)`."""
 
-from cxr_jax.models.densenet import VARIANTS, DenseNetConfig, by_name
+from cxr_jax.models.densenet import VARIANTS, DenseNetConfig, by_name, depths
 from cxr_jax.models.network import NetworkConfig, apply, check_image_shape, init
 from cxr_jax.models.segmenter import SegmenterConfig
 
@@ -12,5 +12,6 @@ __all__ = [
     "apply",
     "by_name",
     "check_image_shape",
+    "depths",
     "init",
 ]

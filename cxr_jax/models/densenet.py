@@ -9,6 +9,7 @@ import dataclasses
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -122,6 +123,26 @@ def by_name(name: str, *, num_classes: int, **fields: Any) -> DenseNetConfig:
     if name not in VARIANTS:
         raise ValueError(f"model must be one of {', '.join(VARIANTS)}, got {name!r}")
     return VARIANTS[name](num_classes=num_classes, **fields)
+
+
+def depths(config: DenseNetConfig, params: Any) -> Any:
+    """How far each parameter is from the output: 0 the head, 1 the last block with its norm, …
+
+    A transition counts with the block before it, and the stem with the first block.
+
+    Returns:
+      A tree of integers in the structure of params.
+    """
+    blocks = len(config.block_sizes)
+    block_of = {"conv0": 1, "norm0": 1, f"norm{blocks + 1}": blocks}
+    for i in range(1, blocks + 1):
+        block_of |= {f"denseblock{i}": i, f"transition{i}": i}
+
+    def depth(path: Any, leaf: Any) -> int:
+        part, name = path[0].key, path[1].key
+        return blocks + 1 - block_of[name] if part == "features" else 0
+
+    return jax.tree_util.tree_map_with_path(depth, params)
 
 
 class DenseLayer(nn.Module):

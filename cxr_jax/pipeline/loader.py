@@ -31,6 +31,7 @@ def train_batches(
     *,
     batch_size: int,
     seed: int,
+    lend_masks: bool = False,
     workers: int = 0,
     process_index: int = 0,
     process_count: int = 1,
@@ -43,6 +44,8 @@ def train_batches(
       labels: a row for every image of `prepared`.
       batch_size: of the global batch; every process gets its share.
       seed: of the order. The order depends on nothing else.
+      lend_masks: give every image whose first label is not 1 the mask of a random one whose label
+        is, another one each epoch, so that there being a mask does not tell the label.
       workers: processes that read; 0 reads in threads of this one.
       process_index: which process this is, of process_count.
       process_count: how many processes share a batch.
@@ -52,7 +55,7 @@ def train_batches(
       taken, as do Grain's checkpoint handlers. Close it (`close()`) when it has workers.
 
     Raises:
-      DataError: there are fewer images than a batch holds.
+      DataError: there are fewer images than a batch holds; or no image can lend its mask.
       ValueError: batch_size is not a positive multiple of process_count.
     """
     share = _share(batch_size, process_index, process_count)
@@ -61,7 +64,11 @@ def train_batches(
             f"a batch of {batch_size:,} images is larger than the training set, which has "
             f"{len(indices):,}; lower --batch_size"
         )
-    order = _RandomOrder(indices, batch_size, seed)
+    positive = labels[indices, 0] == 1
+    if lend_masks and not positive.any():
+        raise DataError("no training image has the finding, so that none can lend its mask")
+    donors = indices[positive] if lend_masks else indices[:0]
+    order = _RandomOrder(indices, donors, batch_size, seed)
     return _read(order, prepared, labels, share, workers, with_index=False)
 
 
@@ -91,7 +98,7 @@ def eval_batches(
     count = -(-len(indices) // batch_size)
     padded = np.full(count * batch_size, _PADDING)
     padded[: len(indices)] = indices
-    order = padded.reshape(count, batch_size)
+    order = np.stack([padded.reshape(count, batch_size)] * 2, axis=1)
     return _read(order, prepared, labels, share, workers, with_index=True)
 
 
@@ -109,16 +116,17 @@ def _share(batch_size: int, process_index: int, process_count: int) -> slice:
 
 
 class _RandomOrder:
-    """Batch i of an endless series of epochs: positions of images.
+    """Batch i of an endless series of epochs: positions of images, and of their masks.
 
     Grain's own shuffle and batch work image by image, and cost more than twice the reading.
     """
 
-    def __init__(self, indices: np.ndarray, batch_size: int, seed: int) -> None:
+    def __init__(self, indices: np.ndarray, donors: np.ndarray, batch_size: int, seed: int) -> None:
         self._indices = indices
+        self._donors = donors
         self._batch_size = batch_size
         self._seed = seed
-        self._epoch: tuple[int, np.ndarray] = (-1, indices)
+        self._epoch: tuple[int, np.ndarray] = (-1, indices[None])
 
     def __len__(self) -> int:
         return 2**48  # endless
@@ -127,9 +135,15 @@ class _RandomOrder:
         number, place = divmod(int(batch), len(self._indices) // self._batch_size)
         epoch, order = self._epoch
         if epoch != number:
-            order = np.random.default_rng((self._seed, number)).permutation(self._indices)
+            rng = np.random.default_rng((self._seed, number))
+            images = rng.permutation(self._indices)
+            masks = images
+            if len(self._donors):
+                lent = rng.choice(self._donors, len(images))
+                masks = np.where(np.isin(images, self._donors), images, lent)
+            order = np.stack([images, masks])
             self._epoch = (number, order)
-        return order[place * self._batch_size :][: self._batch_size]
+        return order[:, place * self._batch_size :][:, : self._batch_size]
 
 
 def _read(
@@ -167,18 +181,18 @@ class _ReadShare:
     with_index: bool
 
     def __call__(self, positions: np.ndarray) -> Batch:
-        mine = positions[self.share]
+        mine, masks = positions[:, self.share]
         there = np.maximum(mine, 0)  # padding shows image 0, and does not count
-        batch = self._pixels(there) | {
+        batch = self._pixels(there, np.maximum(masks, 0)) | {
             "label": self.labels[there],
             "weight": (mine != _PADDING).astype(np.float32),
         }
         return batch | {"index": mine.astype(np.int32)} if self.with_index else batch
 
-    def _pixels(self, positions: np.ndarray) -> Batch:
-        if not self.images.has_masks:
-            return {"image": np.stack([self.images[position] for position in positions])}
+    def _pixels(self, positions: np.ndarray, masks: np.ndarray) -> Batch:
         examples = [self.images.example(position) for position in positions]
-        return {
-            name: np.stack([example[name] for example in examples]) for name in ("image", "mask")
-        }
+        batch = {name: np.stack([example[name] for example in examples]) for name in examples[0]}
+        if "mask" in batch:
+            for row in np.flatnonzero(masks != positions):
+                batch["mask"][row] = self.images.example(masks[row])["mask"]
+        return batch

@@ -1,7 +1,7 @@
 """Divide images into training, validation and test, never a patient across two of them."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ def split_by_patient(
     seed: int,
     validation: float = 0.15,
     test: float = 0.2,
+    inherited: Mapping[str, str] | None = None,
 ) -> list[str]:
     """Assign every image to a split.
 
@@ -35,6 +36,7 @@ def split_by_patient(
       seed: of the deal. The order of the records does not matter.
       validation: fraction of the patients to be divided, in (0, 1).
       test: likewise; not used where the data set prescribes its splits.
+      inherited: patient → split, of an earlier run; such patients keep it, the others are divided.
 
     Returns:
       "train", "validation" or "test" for every image.
@@ -42,7 +44,8 @@ def split_by_patient(
     Raises:
       ValueError: the fractions leave nothing to train on.
       DataError: a patient is in two prescribed splits, some images have a prescribed split and
-        others none, or a split comes out empty.
+        others none, a patient of the prescribed test set was inherited as another, or a split comes
+        out empty.
     """
     if not (0 < validation < 1 and 0 < test < 1 and validation + test < 1):
         raise ValueError(
@@ -53,7 +56,11 @@ def split_by_patient(
     fractions = (
         {"validation": validation} if prescribed else {"validation": validation, "test": test}
     )
-    to_divide = sorted({r.patient for r in records if r.split in (None, "train_validation")})
+    inherited = inherited or {}
+    _check_inherited(records, inherited)
+    to_divide = sorted(
+        {r.patient for r in records if r.split in (None, "train_validation")} - inherited.keys()
+    )
     positive = {
         record.patient for record, row in zip(records, labels, strict=True) if np.any(row == 1)
     }
@@ -64,6 +71,7 @@ def split_by_patient(
         order = rng.permutation(len(patients))
         names = _deal(len(patients), fractions)
         dealt |= {patients[at]: name for at, name in zip(order, names, strict=True)}
+    dealt |= inherited
     splits = [dealt.get(record.patient) or str(record.split) for record in records]
     for name in SPLITS:
         if name not in splits:
@@ -101,6 +109,17 @@ def _prescribed(records: Sequence[Record]) -> bool:
     return not without
 
 
+def _check_inherited(records: Sequence[Record], inherited: Mapping[str, str]) -> None:
+    seen = {r.patient for r in records if r.split == "test"} & {
+        patient for patient, split in inherited.items() if split != "test"
+    }
+    if seen:
+        raise DataError(
+            f"{len(seen):,} patients of the test set were seen in training by the run that this "
+            f"one starts from, {sorted(seen)[0]} the first; start from a run that left them out"
+        )
+
+
 def _deal(count: int, fractions: dict[str, float]) -> list[str]:
     """The splits of `count` patients, validation and test first."""
     room = count - 1  # one is for training
@@ -132,13 +151,13 @@ def write_split(
 
 
 def read_split(path: Path) -> dict[str, str]:
-    """Read what `write_split` wrote: image → split.
+    """Read what `write_split` wrote: patient → split.
 
     Raises:
       DataError: the file is missing or another.
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            return {row["image"]: row["split"] for row in csv.DictReader(file)}
+            return {row["patient"]: row["split"] for row in csv.DictReader(file)}
     except (OSError, UnicodeDecodeError, csv.Error, KeyError) as error:
         raise DataError(f"{path}: cannot be read as a split: {error}") from error

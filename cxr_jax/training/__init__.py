@@ -2,7 +2,8 @@
 
 from cxr_jax.evaluation import evaluate
 from cxr_jax.training.config import Config
-from cxr_jax.training.run import Run, fit
+from cxr_jax.training.run import Run
+from cxr_jax.training.stages import fit
 from cxr_jax.training.state import TrainState, create_state
 from cxr_jax.training.step import Recipe, eval_step, train_step
 

@@ -27,7 +27,8 @@ class Progress:
 
     Attributes:
       epoch, best_epoch: epochs that are finished, and the best of them.
-      best: validation AUROC and loss of the best epoch; None before the first.
+      best: validation score (AUROC, or Dice of masks) and loss of the best epoch; None before the
+        first.
       waited: epochs since the best one.
       history: one row of numbers an epoch.
     """

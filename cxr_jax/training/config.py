@@ -13,6 +13,7 @@ from cxr_jax.models import VARIANTS
 from cxr_jax.optim import OPTIMIZERS, SCHEDULES
 from cxr_jax.preprocess import PreprocessConfig
 from cxr_jax.settings import check_choices, setting
+from cxr_jax.training.mask_config import RatioConfig, SegmentationConfig, StagesConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -49,6 +50,11 @@ class Config:
     phantom_size: int = setting(192, "height of a drawn film", unit="pixels")
     preprocess: PreprocessConfig = PreprocessConfig()
     augment: AugmentConfig = AugmentConfig()
+
+    # What is done with masks; None where a recipe does nothing of the kind.
+    segmentation: SegmentationConfig | None = None
+    stages: StagesConfig | None = None
+    ratio: RatioConfig | None = None
 
     # The network.
     model: str = setting("densenet121", "the network", choices=tuple(VARIANTS))
@@ -153,6 +159,17 @@ class Config:
                 f"--dataset={self.dataset} --data_dir=FOLDER"
             )
 
+    @property
+    def outlines(self) -> tuple[str, ...]:
+        """The masks that the network learns to draw."""
+        return self.segmentation.masks if self.segmentation else ()
+
+    @property
+    def dims(self) -> bool:
+        """Whether training images are dimmed outside of the finding's mask."""
+        stages = self.stages
+        return stages is not None and (stages.stage, stages.stage1) == ("1", "masked_images")
+
 
 def _check(name: str, value: int | float, expected: str, holds: Any) -> None:
     if not (math.isfinite(value) and holds(value)):
@@ -194,14 +211,15 @@ def _from_dict(kind: Any, values: dict[str, Any]) -> Any:
     unknown = values.keys() - hints.keys()
     if unknown:
         raise ValueError(f"{kind.__name__} has no field {', '.join(sorted(unknown))}")
-    return kind(
-        **{
-            name: _from_dict(hints[name], value)
-            if dataclasses.is_dataclass(hints[name])
-            else (tuple(value) if isinstance(value, list) else value)
-            for name, value in values.items()
-        }
-    )
+    return kind(**{name: _from_json(hints[name], value) for name, value in values.items()})
+
+
+def _from_json(hint: Any, value: Any) -> Any:
+    """A field's value: a config may be missing (None), and JSON knows lists instead of tuples."""
+    kinds = [kind for kind in (hint, *typing.get_args(hint)) if dataclasses.is_dataclass(kind)]
+    if kinds and value is not None:
+        return _from_dict(kinds[0], value)
+    return tuple(value) if isinstance(value, list) else value
 
 
 def flatten(value: Any, prefix: str = "") -> dict[str, Any]:

@@ -17,6 +17,7 @@ COLUMNS = {
     "train loss": ("train_loss", "{:.4f}"),
     "val loss": ("validation_loss", "{:.4f}"),
     "val AUROC": ("validation_auroc", "{:.4f}"),
+    "val Dice": ("validation_dice", "{:.4f}"),
     "lr": ("lr", "{:.2e}"),
     "images/s": ("images_per_second", "{:.1f}"),
     "seconds": ("seconds", "{:.0f}"),
@@ -53,6 +54,7 @@ def table_row(row: Mapping[str, Any]) -> str:
     """One epoch's numbers, under their titles."""
     cells = dict(row, is_best="*" if row["is_best"] else "")
     shown = (
-        "-" if cells[key] is None else layout.format(cells[key]) for key, layout in COLUMNS.values()
+        "-" if cells.get(key) is None else layout.format(cells[key])
+        for key, layout in COLUMNS.values()
     )
     return "".join(cell.rjust(_WIDTH) for cell in shown).rstrip()

@@ -2,19 +2,21 @@
 
 import csv
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from cxr_jax import datasets
-from cxr_jax.errors import CheckpointError
+from cxr_jax.errors import CheckpointError, DataError
 from cxr_jax.pipeline.prepare import Prepared, prepare
 from cxr_jax.pipeline.record import Record
 from cxr_jax.pipeline.select import select
 from cxr_jax.pipeline.split import split_by_patient, write_split
 from cxr_jax.training import console
 from cxr_jax.training.config import Config
+from cxr_jax.training.transfer import inherited_splits
 
 SPLITS = ("train", "validation", "test")
 
@@ -26,7 +28,7 @@ class RunData:
     Attributes:
       prepared: the images; `prepared.records[i]` describes image i.
       labels: one column, 1 or 0.
-      splits: "train", "validation" or "test", one an image.
+      splits: "train", "validation", "test" or "unused", one an image.
     """
 
     prepared: Prepared
@@ -67,8 +69,14 @@ def load_data(config: Config, cache_dir: Path) -> RunData:
         negatives=config.negatives,
         views=config.views,
     )
+    masks = config.outlines or ((config.finding,) if config.dims else ())
+    _check_masks(config, records, masks)
     prepared = prepare(
-        records, config.preprocess, cache_dir=cache_dir, on_bad_image=config.on_bad_image
+        records,
+        config.preprocess,
+        cache_dir=cache_dir,
+        on_bad_image=config.on_bad_image,
+        masks=masks,
     )
     labels = labels[prepared.kept]
     splits = split_by_patient(
@@ -77,8 +85,49 @@ def load_data(config: Config, cache_dir: Path) -> RunData:
         seed=config.seed,
         validation=config.validation_fraction,
         test=config.test_fraction,
+        inherited=inherited_splits(config),
     )
-    return RunData(prepared=prepared, labels=labels, splits=tuple(splits))
+    if config.stages is not None and config.stages.stage in ("2", "scratch"):
+        splits = _hide_labels(splits, config.stages.train_labels, seed=config.seed)
+    data = RunData(prepared=prepared, labels=labels, splits=tuple(splits))
+    _check_classes(data)
+    return data
+
+
+def _check_masks(config: Config, records: Sequence[Record], masks: Sequence[str]) -> None:
+    for name in masks:
+        if not any(name in record.masks for record in records):
+            known = sorted({mask for record in records for mask in record.masks})
+            raise DataError(
+                f"data set {config.dataset} has no masks of {name}, which training with masks "
+                f"needs; it has {'those of ' + ', '.join(known) if known else 'none at all'}; take "
+                "another data set, or --stage=scratch, which needs image labels alone"
+            )
+
+
+def _hide_labels(splits: Sequence[str], count: int | None, *, seed: int) -> list[str]:
+    """Leave so many random images in training; the others of it become "unused"."""
+    train = np.flatnonzero(np.asarray(splits) == "train")
+    if count is None or count >= len(train):
+        return list(splits)
+    hidden = set(np.random.default_rng(seed).permutation(train)[count:].tolist())
+    return ["unused" if i in hidden else split for i, split in enumerate(splits)]
+
+
+def _check_classes(data: RunData) -> None:
+    """Refuse to train on one class, and on masks that are all empty."""
+    train = data.indices("train")
+    positives = int(data.labels[train].sum())
+    if positives in (0, len(train)):
+        raise DataError(
+            f"of {len(train):,} training images {positives:,} are positive; both classes are "
+            "needed: more data, another --seed, or other splits"
+        )
+    if data.prepared.has_masks and not any(data.prepared.mask(i).any() for i in train):
+        raise DataError(
+            f"the masks of all {len(train):,} training images are empty, so that there is nothing "
+            "to learn from them; check the masks"
+        )
 
 
 def read_records(config: Config, cache_dir: Path) -> list[Record]:

@@ -67,8 +67,8 @@ class RunLog:
     def epoch(self, row: dict[str, Any]) -> None:
         with self._path.open("a") as file:
             file.write(json.dumps(row) + "\n")
-        for name in ("train_loss", "validation_loss", "validation_auroc"):
-            if row[name] is not None:
+        for name in ("train_loss", "validation_loss", "validation_auroc", "validation_dice"):
+            if row.get(name) is not None:
                 self._board.add_scalar(f"epoch/{name}", row[name], row["epoch"])
         self._board.flush()
 
@@ -193,11 +193,11 @@ class Trainer:
         """Validate, keep the best, add a row to the history, start the epoch's sums anew."""
         now = self.parallel.collect(state)
         predictions = self.validate(now)
-        auroc, loss = predictions.auroc, predictions.loss
+        score, auroc, loss = predictions.score, predictions.auroc, predictions.loss
         progress.epoch += 1
-        is_best = progress.best is None or _better([auroc, loss], progress.best)
+        is_best = progress.best is None or _better([score, loss], progress.best)
         if is_best:
-            progress.best, progress.best_epoch, progress.waited = [auroc, loss], progress.epoch, 0
+            progress.best, progress.best_epoch, progress.waited = [score, loss], progress.epoch, 0
             self.checkpoints.save_best(now)
         else:
             progress.waited += 1
@@ -207,6 +207,7 @@ class Trainer:
             "train_loss": float(now.loss_sum) / max(float(now.weight_sum), 1e-12),
             "validation_loss": None if math.isnan(loss) else loss,
             "validation_auroc": None if math.isnan(auroc) else auroc,
+            **({"validation_dice": score} if predictions.masks else {}),
             "lr": float(self.schedule(step - 1)),
             "is_best": is_best,
             "images_per_second": speed.images_per_second,
@@ -223,7 +224,7 @@ class Trainer:
 
 
 def _better(new: list[float], old: list[float]) -> bool:
-    """Higher AUROC, then lower loss; the loss alone where validation lacks a class."""
+    """Higher score, then lower loss; the loss alone where validation lacks a class."""
     if math.isnan(new[0]) or math.isnan(old[0]):
         return new[1] < old[1]
     return (new[0], -new[1]) > (old[0], -old[1])

@@ -1,9 +1,10 @@
 """What a finished run writes beside its checkpoints: predictions, numbers, the report."""
 
+import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -15,12 +16,33 @@ from cxr_jax.evaluation import (
     choose_temperature,
     choose_threshold,
     evaluate,
+    without_nan,
 )
 from cxr_jax.pipeline.decode import decode
 from cxr_jax.training.config import Config, to_json
 from cxr_jax.training.data import RunData
 
+if TYPE_CHECKING:
+    from cxr_jax.reporting.page import Section
+
 _SAMPLES = 4  # rows of the preprocessing sheet
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Addition:
+    """What a run reports beside its classification.
+
+    Attributes:
+      name: of its numbers in `evaluation.json`.
+      numbers: as JSON has them, but NaN for null; None for none.
+      summary: lines at the run's end: what, and its value.
+      section: makes the report's section, when the report is written.
+    """
+
+    name: str
+    numbers: Mapping[str, Any] | None
+    summary: Sequence[tuple[str, str]]
+    section: "Callable[[], Section]"
 
 
 def write_results(
@@ -29,6 +51,7 @@ def write_results(
     data: RunData,
     predictions: Mapping[str, Predictions],
     history: list[dict[str, Any]],
+    additions: Sequence[Addition] = (),
 ) -> tuple[Evaluation, Evaluation]:
     """Evaluate validation and test, write `predictions_*.csv`, `evaluation.json`, `report.html`.
 
@@ -48,8 +71,12 @@ def write_results(
         numbers = {"validation": validation, "test": test, **level_tests}
         as_json: dict[str, Any] = {name: value.to_json() for name, value in numbers.items()}
         as_json["temperature"] = validation.temperature
+        as_json |= {more.name: without_nan(more.numbers) for more in additions}
         (folder / "evaluation.json").write_text(json.dumps(as_json, indent=2) + "\n")
-        _report(folder, config, data, predictions["test"], validation, test, level_tests, history)
+        _report(
+            folder, config, data, predictions["test"], validation, test, level_tests, history,
+            additions,
+        )  # fmt: skip
     return validation, test
 
 
@@ -94,6 +121,7 @@ def _report(
     test: Evaluation,
     levels: Mapping[str, Evaluation],
     history: list[dict[str, Any]],
+    additions: Sequence[Addition],
 ) -> None:
     # Imported here: Matplotlib and scikit-learn would cost every start two seconds.
     from cxr_jax.reporting.breasts import breasts_section
@@ -106,7 +134,8 @@ def _report(
     write_report(
         folder / "report.html",
         Findings(
-            title=f"{config.finding} against {against}: {_network(config.model)}, {size} x {size}",
+            title=f"{config.finding} against {against}{_stage(config)}: "
+            f"{_network(config.model)}, {size} x {size}",
             subtitle=f"{config.experiment} on {config.dataset}, {folder.name}",
             validation=validation,
             test=test,
@@ -127,9 +156,22 @@ def _report(
             skipped=data.prepared.skipped,
             config=to_json(config),
             environment=json.loads((folder / "environment.json").read_text()),
-            sections=[breasts_section({"images": test, **levels})] if levels else [],
+            sections=[
+                *([breasts_section({"images": test, **levels})] if levels else []),
+                *(more.section() for more in additions),
+            ],
         ),
     )
+
+
+def _stage(config: Config) -> str:
+    """What of a recipe in stages this run is."""
+    if config.stages is None:
+        return f", outlines of {' and '.join(config.outlines)}" if config.outlines else ""
+    stage = config.stages.stage
+    if stage != "1":
+        return {"2": ", stage 2 (transfer learning)", "scratch": ", from scratch"}[stage]
+    return f", stage 1 ({config.stages.stage1.replace('_', ' ')})"
 
 
 def _network(model: str) -> str:
@@ -149,7 +191,7 @@ def _samples(data: RunData) -> list[int]:
     return (turns or [int(i) for i in train])[:_SAMPLES]
 
 
-def summary(folder: Path, test: Evaluation) -> str:
+def summary(folder: Path, test: Evaluation, additions: Sequence[Addition] = ()) -> str:
     """The last lines of a run: its numbers and where to find the rest."""
     estimates = test.estimates
     return "\n".join(
@@ -161,6 +203,7 @@ def summary(folder: Path, test: Evaluation) -> str:
             f"average precision  {estimates['average_precision']}",
             f"sensitivity        {estimates['sensitivity']}",
             f"specificity        {estimates['specificity']}",
+            *(f"{what:<18} {value}" for more in additions for what, value in more.summary),
             f"report             {folder / 'report.html'}",
             f"predictions        {folder / 'predictions_test.csv'}",
             f"checkpoints        {folder / 'checkpoints'}",

@@ -1,8 +1,8 @@
-"""`fit(config)`: from files on disk to a report, in one call."""
+"""One training: from files on disk to a report."""
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ from cxr_jax.errors import ConfigError
 from cxr_jax.evaluation import Evaluation, Predictions
 from cxr_jax.pipeline import loader
 from cxr_jax.pipeline.once import writing
-from cxr_jax.tasks import Binary
 from cxr_jax.training import console, workdir
 from cxr_jax.training.checkpoint import (
     Checkpoints,
@@ -25,11 +24,16 @@ from cxr_jax.training.checkpoint import (
 from cxr_jax.training.config import Config
 from cxr_jax.training.data import RunData, load_data, write_records
 from cxr_jax.training.loop import Plan, RunLog, Trainer
-from cxr_jax.training.outputs import summary, write_results
+from cxr_jax.training.mask_outputs import masks_addition
+from cxr_jax.training.outputs import Addition, summary, write_results
 from cxr_jax.training.parallel import Parallel, check_batch_size, make_parallel
 from cxr_jax.training.predict import predict
+from cxr_jax.training.recipe import make_recipe
 from cxr_jax.training.state import TrainState, Tree, create_state
 from cxr_jax.training.step import Recipe
+from cxr_jax.training.transfer import check_source, fine_tuning, take_encoder
+
+Additions = Callable[[Config, RunData, Mapping[str, Predictions]], Sequence[Addition]]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -56,12 +60,19 @@ class Run:
     history: list[dict[str, Any]]
 
 
-def fit(config: Config, *, interrupted: Callable[[], bool] = lambda: False) -> Run:
-    """Prepare, train, evaluate and report, all into the run directory.
+def fit_one(
+    config: Config,
+    *,
+    interrupted: Callable[[], bool] = lambda: False,
+    additions: Additions = lambda config, data, predictions: [],
+) -> Run:
+    """Prepare, train, evaluate and report one training, all into the run directory.
 
     Args:
-      config: the whole of what decides the result; see `Config`.
+      config: the whole of what decides the result; see `Config`. Its stage is one alone.
       interrupted: asked after each step; once true, a checkpoint is saved and TrainingError raised.
+      additions: makes what is to be reported besides, from the config with the run's directory, the
+        data, and the predictions of validation and test.
 
     Raises:
       CxrError: files, directories or checkpoints cannot be used, or training diverges; the message
@@ -81,11 +92,14 @@ def fit(config: Config, *, interrupted: Callable[[], bool] = lambda: False) -> R
         write_records(folder, data, resume=config.resume)
         parallel, variables, history = _train(config, folder, data, recipe, interrupted)
         predictions = {
-            name: _predict(parallel, variables, data, name, config)
+            name: _predict(parallel, variables, data, name, config, keep_masks=True)
             for name in ("validation", "test")
         }
-        validation, test = write_results(folder, config, data, predictions, history)
-    console.say(summary(folder, test))
+        here = dataclasses.replace(config, workdir=str(folder))
+        more = [*masks_addition(folder, config, data, predictions)]
+        more += additions(here, data, predictions)
+        validation, test = write_results(folder, config, data, predictions, history, more)
+    console.say(summary(folder, test, more))
     return Run(
         workdir=folder,
         config=config,
@@ -98,29 +112,15 @@ def fit(config: Config, *, interrupted: Callable[[], bool] = lambda: False) -> R
     )
 
 
-def make_recipe(config: Config) -> Recipe:
-    """The static part of the step: network, task, augmentation, smoothing, mixing."""
-    task = Binary(class_weights=config.class_weights)
-    model = models.by_name(config.model, num_classes=task.num_outputs, dtype=config.dtype)
-    return Recipe(
-        model=model,
-        task=task,
-        augment=config.augment,
-        label_smoothing=config.label_smoothing,
-        mixup_alpha=config.mixup_alpha,
-    )
-
-
 def _check_trainable(config: Config, recipe: Recipe) -> None:
     """Refuse before anything is loaded what this network or this machine cannot do."""
     size = config.preprocess.image_size
     if config.init_from is not None:
         check_run(Path(config.init_from).expanduser())
+    check_source(config)
     try:
         check_batch_size(config.parallel, recipe, batch_size=config.batch_size)
-        jax.eval_shape(
-            lambda key: models.init(key, recipe.model, (size, size, 1)), jax.random.key(0)
-        )
+        models.check_image_shape(recipe.model, (size, size, 1))
     except ValueError as error:
         raise ConfigError(str(error)) from error
 
@@ -140,6 +140,7 @@ def _train(
         data.labels,
         batch_size=config.batch_size,
         seed=config.seed,
+        lend_masks=config.dims,
         workers=config.num_workers,
         process_index=jax.process_index(),
         process_count=jax.process_count(),
@@ -165,6 +166,9 @@ def _train(
         weight_decay=config.weight_decay,
         clip_norm=config.clip_norm or None,
     )
+    if config.stages is not None and config.stages.stage == "2":
+        slower = fine_tuning(config.stages, recipe.model, steps_per_epoch=plan.steps_per_epoch)
+        optimizer = optax.chain(optimizer, slower)
     parallel = make_parallel(config.parallel, recipe, optimizer)
 
     def validate(state: TrainState) -> Predictions:
@@ -201,6 +205,8 @@ def _start(
         state = dataclasses.replace(
             state, params=variables["params"], batch_stats=variables["batch_stats"]
         )
+    if config.stages is not None and config.stages.stage == "2":
+        state = take_encoder(config, state)
     if config.resume:
         state, progress = checkpoints.restore(state, batches)
         console.say(f"resumed after step {int(state.step)}")
@@ -209,7 +215,13 @@ def _start(
 
 
 def _predict(
-    parallel: Parallel, variables: Mapping[str, Tree], data: RunData, name: str, config: Config
+    parallel: Parallel,
+    variables: Mapping[str, Tree],
+    data: RunData,
+    name: str,
+    config: Config,
+    *,
+    keep_masks: bool = False,
 ) -> Predictions:
     batches = loader.eval_batches(
         data.prepared,
@@ -219,4 +231,13 @@ def _predict(
         process_index=jax.process_index(),
         process_count=jax.process_count(),
     )
-    return predict(parallel.predict, variables, batches, data.records(name))
+    segmentation = config.segmentation if config.outlines else None
+    return predict(
+        parallel.predict,
+        variables,
+        batches,
+        data.records(name),
+        masks=config.outlines,
+        rule=segmentation.rule if segmentation else None,
+        keep_masks=keep_masks,
+    )

@@ -11,7 +11,7 @@ from cxr_jax import models
 from cxr_jax.errors import CheckpointError
 from cxr_jax.training.checkpoint import check_run, load_best_variables
 from cxr_jax.training.config import Config, from_json
-from cxr_jax.training.run import make_recipe
+from cxr_jax.training.recipe import make_recipe
 from cxr_jax.training.state import Tree
 from cxr_jax.training.step import Recipe
 
@@ -44,7 +44,7 @@ def load_run(folder: Path) -> SavedRun:
       CheckpointError: there is no such run, it has not finished, or a file of it is damaged.
     """
     check_run(folder)
-    config = _read_config(folder / "config.json")
+    config = read_config(folder / "config.json")
     threshold, temperature = _read_evaluation(folder / "evaluation.json")
     recipe = make_recipe(config)
     size = config.preprocess.image_size
@@ -65,7 +65,12 @@ def load_run(folder: Path) -> SavedRun:
     )
 
 
-def _read_config(path: Path) -> Config:
+def read_config(path: Path) -> Config:
+    """Read a run's `config.json`.
+
+    Raises:
+      CheckpointError: it is missing or damaged.
+    """
     try:
         return from_json(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -44,7 +44,7 @@ class TrainState:
 
 def create_state(
     key: Key[Array, ""],
-    model: models.DenseNetConfig,
+    model: models.NetworkConfig,
     optimizer: optax.GradientTransformation,
     image_shape: tuple[int, int, int],
 ) -> TrainState:

@@ -1,7 +1,8 @@
 """The training step and the evaluation step: pure functions of state and batch.
 
 A batch is {"image": uint8|uint16 [B, H, W, C], "label": float32 [B, K] (1, 0, NaN),
-"weight": float32 [B]}. Everything static is an argument by keyword, to be bound with
+"weight": float32 [B]}, and where the task or the recipe needs them, "mask": uint8 [B, H, W, M] (1
+inside, 0 outside). Everything static is an argument by keyword, to be bound with
 `functools.partial` before `jax.jit` or `jax.pmap`; `training.parallel` does both.
 """
 
@@ -32,13 +33,15 @@ class Recipe:
       augment: ranges of the random transforms.
       label_smoothing: ε in [0, 1).
       mixup_alpha: λ ~ Beta(α, α); 0 for no mixing.
+      dim_outside: what is left of the brightness outside of the mask while training; 1 for all.
     """
 
-    model: models.DenseNetConfig
+    model: models.NetworkConfig
     task: Task
     augment: AugmentConfig
     label_smoothing: float = 0.0
     mixup_alpha: float = 0.0
+    dim_outside: float = 1.0
 
 
 def to_unit_range(images: UInt[Array | np.ndarray, "*shape"]) -> Float[Array, "*shape"]:
@@ -47,7 +50,7 @@ def to_unit_range(images: UInt[Array | np.ndarray, "*shape"]) -> Float[Array, "*
 
 
 def standardise(
-    images: Float[Array, "*shape"], model: models.DenseNetConfig
+    images: Float[Array, "*shape"], model: models.NetworkConfig
 ) -> Float[Array, "*shape"]:
     """[0, 1] to what the network expects: its own mean and scale."""
     mean, std = (jnp.asarray(value, jnp.float32) for value in (model.mean, model.std))
@@ -56,16 +59,24 @@ def standardise(
 
 def make_inputs(
     augment_key: Key[Array, ""], mixup_key: Key[Array, ""], batch: Batch, recipe: Recipe
-) -> tuple[Float[Array, "..."], Float[Array, "..."], Float[Array, "..."]]:
-    """Augment, standardise, smooth and mix a batch: (images, targets, weights).
+) -> tuple[Float[Array, "..."], Tree, Float[Array, "..."]]:
+    """Dim, augment, standardise, smooth and mix a batch: (images, targets, weights).
 
     An example whose label is unknown, or was mixed with an unknown one, gets weight 0.
     """
-    images = augment.augment(augment_key, to_unit_range(batch["image"]), recipe.augment)
+    images = to_unit_range(batch["image"])
+    if recipe.dim_outside < 1:
+        inside = jnp.any(batch["mask"], axis=-1, keepdims=True)
+        images = jnp.where(inside, images, recipe.dim_outside * images)
+    if recipe.task.uses_masks:
+        images, masks = augment.augment(
+            augment_key, images, recipe.augment, jnp.asarray(batch["mask"])
+        )
+        batch = {**batch, "mask": masks}
+    else:
+        images = augment.augment(augment_key, images, recipe.augment)
     images = standardise(images, recipe.model)
-    targets, known = recipe.task.targets(
-        jnp.asarray(batch["label"]), smoothing=recipe.label_smoothing
-    )
+    targets, known = recipe.task.targets(batch, smoothing=recipe.label_smoothing)
     known = known.astype(jnp.float32)
     if recipe.mixup_alpha > 0:
         lam = mixup.sample_lambda(mixup_key, alpha=recipe.mixup_alpha)
@@ -109,10 +120,10 @@ def train_step(
 
     def weighted_loss(params: Tree) -> tuple[Array, Tree]:
         variables = {"params": params, "batch_stats": state.batch_stats}
-        logits, batch_stats = models.apply(
+        outputs, batch_stats = models.apply(
             recipe.model, variables, images, train=True, key=dropout_key
         )
-        losses = recipe.task.loss(logits, targets)
+        losses = recipe.task.loss(outputs, targets)
         return (weights * losses).sum() / jnp.maximum(weight_sum, 1e-12), batch_stats
 
     (loss, batch_stats), gradients = jax.value_and_grad(weighted_loss, has_aux=True)(state.params)
@@ -135,13 +146,17 @@ def train_step(
 def eval_step(
     variables: Mapping[str, Tree], batch: Batch, *, recipe: Recipe
 ) -> dict[str, Float[Array, "batch ..."]]:
-    """Predict a batch without augmentation, smoothing or mixing.
+    """Predict a batch without dimming, augmentation, smoothing or mixing.
 
     Returns:
-      "probability" [B, K] of each finding, and "loss" [B]: 0 where the label is unknown.
+      "probability" [B, K] of each finding; of a segmentation also "mask" [B, H, W, M], each pixel's
+      probability; and "loss" [B]: 0 where the label is unknown, and absent where a task needs masks
+      and the batch has none.
     """
     images = standardise(to_unit_range(batch["image"]), recipe.model)
-    logits, _ = models.apply(recipe.model, variables, images, train=False)
-    targets, known = recipe.task.targets(jnp.asarray(batch["label"]), smoothing=0.0)
-    losses = jnp.where(known, recipe.task.loss(logits, targets), 0.0)
-    return {"probability": recipe.task.probability(logits), "loss": losses}
+    outputs, _ = models.apply(recipe.model, variables, images, train=False)
+    predictions = recipe.task.predictions(outputs)
+    if recipe.task.uses_masks and "mask" not in batch:
+        return predictions
+    targets, known = recipe.task.targets(batch, smoothing=0.0)
+    return predictions | {"loss": jnp.where(known, recipe.task.loss(outputs, targets), 0.0)}

@@ -37,8 +37,7 @@ def open_workdir(config: Config) -> Path:
         workdir = Path(config.workdir).expanduser() if config.workdir else _newest(runs)
         _check_resumable(workdir, config)
         return workdir
-    now = datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    workdir = Path(config.workdir).expanduser() if config.workdir else runs / now
+    workdir = Path(config.workdir).expanduser() if config.workdir else runs / _now()
     if (workdir / "checkpoints").exists():
         raise CheckpointError(
             f"{workdir}: holds a run already; add --resume to continue it, or choose another "
@@ -53,6 +52,27 @@ def open_workdir(config: Config) -> Path:
             f"{workdir}: cannot be written: {error.strerror}; choose another --workdir"
         ) from error
     return workdir
+
+
+def parent_folder(config: Config) -> Path:
+    """The directory of a recipe of several runs: new, or the newest where it is to be resumed.
+
+    Raises:
+      CheckpointError: there is none to resume.
+    """
+    if config.workdir:
+        return Path(config.workdir).expanduser()
+    runs = Path("runs") / config.experiment
+    if not config.resume:
+        return runs / _now()
+    found = sorted(path.parents[1] for path in runs.glob("*/stage*/config.json"))
+    if not found:
+        raise CheckpointError(f"{runs}: holds no run to resume; name one by --workdir")
+    return found[-1]
+
+
+def _now() -> str:
+    return datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
 
 
 def _newest(runs: Path) -> Path:

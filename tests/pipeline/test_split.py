@@ -111,7 +111,7 @@ def test_a_split_is_written_and_read(tmp_path):
         "2_0,2,test,",
     ]
     read = read_split(tmp_path / "split.csv")
-    assert read == {"0_0": "train", "1_0": "validation", "2_0": "test"}
+    assert read == {"0": "train", "1": "validation", "2": "test"}
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
     with pytest.raises(DataError, match="cannot be read as a split"):
         read_split(tmp_path / "other.csv")

@@ -1,0 +1,118 @@
+"""What a run that draws masks writes of them: Dice, run lengths for a submission, a section."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import jax
+import numpy as np
+
+from cxr_jax.evaluation import Estimate, MaskPredictions, Predictions, estimate_mean
+from cxr_jax.mask_rule import MaskRule
+from cxr_jax.pipeline.decode import decode
+from cxr_jax.pipeline.record import Record
+from cxr_jax.pipeline.rle import encode_rle
+from cxr_jax.placement import restore_mask
+from cxr_jax.preprocess import PreprocessConfig, is_mirrored
+from cxr_jax.training.config import Config
+from cxr_jax.training.data import RunData
+from cxr_jax.training.outputs import Addition
+
+if TYPE_CHECKING:
+    from cxr_jax.reporting.page import Section
+
+
+def masks_addition(
+    folder: Path, config: Config, data: RunData, predictions: Mapping[str, Predictions]
+) -> list[Addition]:
+    """Write `masks_test.csv` and `submission.csv` of a run that draws masks; of another nothing."""
+    test = predictions["test"]
+    if test.masks is None or config.segmentation is None:
+        return []
+    records = data.records("test")
+    if jax.process_index() == 0:
+        _write_dice(folder / "masks_test.csv", test, test.masks)
+        write_submission(
+            folder / "submission.csv", records, test.masks, config.segmentation.rule,
+            config.preprocess,
+        )  # fmt: skip
+    estimates = mask_estimates(test, test.masks, config)
+    masks = test.masks
+
+    def section() -> "Section":
+        from cxr_jax.reporting.masks import masks_section
+
+        indices = data.indices("test")
+        return masks_section(
+            estimates,
+            masks,
+            [data.prepared[i][..., 0] for i in indices],
+            [data.prepared.mask(i) for i in indices],
+            test.images,
+            config.segmentation.rule if config.segmentation else MaskRule(),
+        )
+
+    return [
+        Addition(
+            name="masks",
+            numbers={name: vars(estimate) for name, estimate in estimates.items()},
+            summary=[(f"Dice, {name}", str(estimate)) for name, estimate in estimates.items()],
+            section=section,
+        )
+    ]
+
+
+def mask_estimates(
+    test: Predictions, masks: MaskPredictions, config: Config
+) -> dict[str, Estimate]:
+    """Mean Dice of each mask: over all images, as SIIM-ACR scores it, and where there is one."""
+    key = jax.random.fold_in(jax.random.key(config.seed), 2**31 - 1)
+    patients = np.asarray(test.patients)
+    estimates = {}
+    for at, name in enumerate(masks.names):
+        for which, of in (
+            ("all images", np.full(len(patients), True)),
+            ("non-empty masks", masks.present[:, at]),
+        ):
+            estimates[f"{name}, {which}"] = estimate_mean(
+                masks.dice[of, at], patients[of].tolist(), key=key, samples=config.bootstrap_samples
+            )
+    return estimates
+
+
+def _write_dice(path: Path, test: Predictions, masks: MaskPredictions) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(("image", "patient", "mask", "present", "dice"))
+        for image, patient, present, dice in zip(
+            test.images, test.patients, masks.present, masks.dice, strict=True
+        ):
+            for name, there, value in zip(masks.names, present, dice, strict=True):
+                table.writerow((image, patient, name, int(there), f"{value:.6f}"))
+
+
+def write_submission(
+    path: Path,
+    records: Sequence[Record],
+    masks: MaskPredictions,
+    rule: MaskRule,
+    config: PreprocessConfig,
+) -> None:
+    """Write the first mask of every image as SIIM-ACR wants it: ImageId, EncodedPixels.
+
+    Run lengths are in the pixels of the film as it was decoded; -1 is no mask.
+    """
+    assert masks.probabilities is not None
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(("ImageId", "EncodedPixels"))
+        for record, drawn in zip(records, masks.probabilities[..., 0], strict=True):
+            probability = (drawn / 255.0).astype(np.float32)
+            if not rule.decide(probability).any():
+                table.writerow((record.image, "-1"))
+                continue
+            film = decode(record.path, bit_depth=record.bit_depth)
+            mirrored = config.mirror_right and is_mirrored(film, config)
+            whole = restore_mask(probability, config, film.shape, mirrored=mirrored)
+            table.writerow((record.image, encode_rle(whole >= rule.floor)))

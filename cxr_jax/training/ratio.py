@@ -1,0 +1,155 @@
+"""The cardiothoracic ratio beside a classifier: outline heart and lungs, measure, compare.
+
+It is measured only where the network that outlines them was trained on masks of the same data set,
+and checked on test images: a number that nobody validated is not shown.
+"""
+
+import csv
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import jax
+import numpy as np
+
+from cxr_jax.cardiothoracic import cardiothoracic_ratio
+from cxr_jax.evaluation import Estimate, MaskPredictions, estimate_mean
+from cxr_jax.pipeline.record import Record
+from cxr_jax.tasks import MaskLoss
+from cxr_jax.training import console
+from cxr_jax.training.config import Config
+from cxr_jax.training.data import RunData
+from cxr_jax.training.mask_config import SegmentationConfig
+from cxr_jax.training.outputs import Addition
+from cxr_jax.training.run import fit_one
+
+if TYPE_CHECKING:
+    from cxr_jax.reporting.page import Section
+
+STRUCTURES = ("heart", "lungs")
+MEASUREMENT = "cardiothoracic_ratio"
+
+
+def measure_ratio(config: Config, data: RunData, interrupted: Callable[[], bool]) -> Addition:
+    """Train the outlines on the run's own splits, and measure the ratio of its test images.
+
+    Writes `cardiothoracic_ratio.csv` and the run of the outlining network, `ratio/`, into the run's
+    directory.
+
+    Args:
+      config: of the run, its workdir set.
+      data: the run's.
+      interrupted: as for `fit`.
+
+    Returns:
+      What to report; where the ratio cannot be validated, the reason.
+    """
+    reason = _cannot(config, data)
+    if reason:
+        return Addition(
+            name="cardiothoracic_ratio",
+            numbers=None,
+            summary=[("heart/thorax ratio", f"absent: {reason}")],
+            section=lambda: _absent(reason),
+        )
+    folder = Path(str(config.workdir))
+    console.say("\ncardiothoracic ratio: training the outlines of heart and lungs")
+    run = fit_one(_outlining(config, folder / "ratio"), interrupted=interrupted)
+    masks = run.predictions["test"].masks
+    assert masks is not None
+    measured = np.array(measure(masks, run.config))
+    return _report(config, folder, data.records("test"), measured)
+
+
+def measure(masks: MaskPredictions, config: Config) -> list[float]:
+    """The ratio of every image, NaN where heart or lungs were not found."""
+    assert masks.probabilities is not None
+    assert config.segmentation is not None
+    ratios = []
+    for drawn in masks.probabilities:
+        heart, lungs = config.segmentation.rule.decide(np.moveaxis(drawn, -1, 0) / 255.0)
+        ratios.append(cardiothoracic_ratio(heart, lungs))
+    return ratios
+
+
+def _cannot(config: Config, data: RunData) -> str:
+    """Why the ratio would be a number that nobody validated; "" where it would not."""
+    records = data.prepared.records
+    if not all(name in record.masks for record in records for name in STRUCTURES):
+        return f"data set {config.dataset} has no masks of heart and lungs to learn it from"
+    if not all(MEASUREMENT in record.measurements for record in records):
+        return f"data set {config.dataset} has no measured ratio to check it against"
+    return ""
+
+
+def _outlining(config: Config, folder: Path) -> Config:
+    """The run of the network that outlines heart and lungs, on the same images and splits."""
+    ratio = config.ratio
+    assert ratio is not None
+    return dataclasses.replace(
+        config,
+        workdir=str(folder),
+        resume=config.resume and (folder / "config.json").is_file(),
+        ratio=None,
+        init_from=None,
+        segmentation=SegmentationConfig(masks=STRUCTURES, loss=MaskLoss(classification=0.0)),
+        model=ratio.model,
+        epochs=ratio.epochs,
+        lr=ratio.lr,
+        mixup_alpha=0.0,  # half of a heart here and half of another there has no outline
+        max_steps=None,
+        patience=0,
+    )
+
+
+def _report(
+    config: Config, folder: Path, records: Sequence[Record], measured: np.ndarray
+) -> Addition:
+    true = np.array([record.measurements[MEASUREMENT] for record in records])
+    found = ~np.isnan(measured)
+    key = jax.random.fold_in(jax.random.key(config.seed), 2**31 - 1)
+    error = estimate_mean(
+        np.abs(measured - true)[found],
+        [record.patient for record, there in zip(records, found, strict=True) if there],
+        key=key,
+        samples=config.bootstrap_samples,
+    )
+    if jax.process_index() == 0:
+        _write(folder / "cardiothoracic_ratio.csv", records, measured, true)
+    missing = int((~found).sum())
+
+    def section() -> "Section":
+        from cxr_jax.reporting.ratio import ratio_section
+
+        return ratio_section(measured, true, error)
+
+    return Addition(
+        name="cardiothoracic_ratio",
+        numbers={"mean_absolute_error": _numbers(error), "not_found": missing},
+        summary=[("heart/thorax ratio", f"mean absolute error {error}")],
+        section=section,
+    )
+
+
+def _numbers(estimate: Estimate) -> dict[str, float | str]:
+    return dataclasses.asdict(estimate)
+
+
+def _write(path: Path, records: Sequence[Record], measured: np.ndarray, true: np.ndarray) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(("image", "patient", "measured", "true"))
+        for record, ratio, reference in zip(records, measured, true, strict=True):
+            shown = "" if math.isnan(ratio) else f"{ratio:.4f}"
+            table.writerow((record.image, record.patient, shown, f"{reference:.4f}"))
+
+
+def _absent(reason: str) -> "Section":
+    from cxr_jax.reporting.page import Section
+
+    return Section(
+        title="Cardiothoracic ratio",
+        text=[f"Not shown: {reason}. A ratio that nobody could validate would only look exact."],
+    )

@@ -1,0 +1,29 @@
+"""From a config to the static part of its training step."""
+
+from cxr_jax import models
+from cxr_jax.tasks import Binary, Segmentation
+from cxr_jax.training.config import Config
+from cxr_jax.training.step import Recipe
+
+
+def make_recipe(config: Config) -> Recipe:
+    """Network, task, augmentation, smoothing, mixing."""
+    label = Binary(class_weights=config.class_weights)
+    classifier = models.by_name(config.model, num_classes=label.num_outputs, dtype=config.dtype)
+    model: models.NetworkConfig = classifier
+    task: Binary | Segmentation = label
+    if config.segmentation is not None and config.outlines:
+        model = models.SegmenterConfig(
+            encoder=classifier,
+            num_masks=len(config.outlines),
+            decoder_width=config.segmentation.decoder_width,
+        )
+        task = Segmentation(label=label, mask_loss=config.segmentation.loss)
+    return Recipe(
+        model=model,
+        task=task,
+        augment=config.augment,
+        label_smoothing=config.label_smoothing,
+        mixup_alpha=config.mixup_alpha,
+        dim_outside=config.stages.dim_outside if config.stages and config.dims else 1.0,
+    )

@@ -1,0 +1,85 @@
+"""Stage 2 takes from the run of stage 1: its splits, and the weights of its encoder."""
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+
+import optax
+
+from cxr_jax import models, optim
+from cxr_jax.errors import CheckpointError
+from cxr_jax.pipeline.split import read_split
+from cxr_jax.training.checkpoint import check_run
+from cxr_jax.training.config import Config
+from cxr_jax.training.mask_config import StagesConfig
+from cxr_jax.training.saved import load_run, read_config
+from cxr_jax.training.state import TrainState
+
+
+def source_of(config: Config) -> Path | None:
+    """The run of stage 1 that a run belongs to; None where it belongs to none."""
+    if config.stages is None or config.stages.source is None:
+        return None
+    return Path(config.stages.source).expanduser()
+
+
+def check_source(config: Config) -> None:
+    """Refuse before anything is loaded what cannot be a run's stage 1.
+
+    Raises:
+      CheckpointError: it is no finished run, or of another network.
+    """
+    source = source_of(config)
+    if source is None:
+        return
+    check_run(source)
+    there = read_config(source / "config.json")
+    if there.model != config.model:
+        raise CheckpointError(
+            f"{source}: was trained with {there.model}, this run is of {config.model}; give "
+            f"--model={there.model}"
+        )
+
+
+def inherited_splits(config: Config) -> Mapping[str, str]:
+    """Patient → split of stage 1; nothing where it saw another data set, whose patients are other.
+
+    Raises:
+      DataError: its `split.csv` cannot be read.
+    """
+    source = source_of(config)
+    if source is None or read_config(source / "config.json").dataset != config.dataset:
+        return {}
+    # What one run did not use is for another to train on.
+    splits = read_split(source / "split.csv")
+    return {patient: "train" if s == "unused" else s for patient, s in splits.items()}
+
+
+def take_encoder(config: Config, state: TrainState) -> TrainState:
+    """Replace a fresh state's encoder by that of stage 1; the head stays untrained.
+
+    Raises:
+      CheckpointError: the weights are not there, or have other shapes.
+    """
+    source = source_of(config)
+    assert source is not None
+    variables = load_run(source).variables
+    return dataclasses.replace(
+        state,
+        params={**state.params, "features": variables["params"]["features"]},
+        batch_stats={**state.batch_stats, "features": variables["batch_stats"]["features"]},
+    )
+
+
+def fine_tuning(
+    stages: StagesConfig, network: models.NetworkConfig, *, steps_per_epoch: int
+) -> optax.GradientTransformation:
+    """What stage 2 chains behind its optimizer: earlier blocks learn later, and less."""
+    assert isinstance(network, models.DenseNetConfig)
+    return optim.by_depth(
+        functools.partial(models.depths, network),
+        decay=stages.lr_decay,
+        unfreeze_every=round(stages.unfreeze_every * steps_per_epoch),
+        deepest=len(network.block_sizes),
+    )
