@@ -104,10 +104,14 @@ def _marks(
     framed = cv2.copyMakeBorder(small, margin, margin, margin, margin, cv2.BORDER_REFLECT)
     for hat in (cv2.MORPH_TOPHAT, cv2.MORPH_BLACKHAT):
         height = cv2.morphologyEx(framed, hat, _square(margin))[margin:-margin, margin:-margin]
+        sharpness = _SHARPNESS
+        if hat == cv2.MORPH_BLACKHAT:
+            # Coarse pixels make a black lung apex between its bones look as sharp as a mark.
+            sharpness *= _SIDE / max(small.shape)
         # A mark that touches a bone may stand alone only at the higher threshold.
         for threshold in (0.25, 0.40):
             core = (height > threshold).astype(np.uint8)
-            _add_marks(found, core, frame, small, gradient)
+            _add_marks(found, core, frame, small, gradient, sharpness)
     return found > 0
 
 
@@ -117,6 +121,7 @@ def _add_marks(
     frame: tuple[float, ...],
     small: np.ndarray,
     gradient: np.ndarray,
+    sharpness: float,
 ) -> None:
     """Add to `found` the hulls of those components of `core` that pass every rule."""
     rows, columns = small.shape
@@ -136,7 +141,7 @@ def _add_marks(
     count = len(stats)
     contrast = _means(value[inside], label[inside], count) - _means(value[ring], label[ring], count)
     passes &= np.abs(contrast) >= _CONTRAST
-    passes &= _means(slope[rim], label[rim], count) >= _SHARPNESS
+    passes &= _means(slope[rim], label[rim], count) >= sharpness
     for label in np.flatnonzero(passes):
         left, top, width, height = stats[label, :4]
         points = cv2.findNonZero(

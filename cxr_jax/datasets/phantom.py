@@ -1,8 +1,10 @@
-"""The embedded data set: phantom chest radiographs with and without an enlarged heart.
+"""The embedded data set: phantom chest radiographs, with an enlarged heart, a pneumothorax, or not.
 
 They lie in files like any other data set, so that they go the same way as real films:
-`images/*.png` (8 bits) and `phantoms.csv` with the columns image, patient, view (PA, AP) and
-cardiothoracic_ratio. Cardiomegaly is a ratio above 0.5.
+`images/*.png` (8 bits), `masks/heart`, `masks/lungs` (with the pneumothorax) and
+`masks/Pneumothorax` (where there is one), and `phantoms.csv` with the columns image, patient, view
+(PA, AP), cardiothoracic_ratio and pneumothorax, the share of the lung fields that it takes.
+Cardiomegaly is a ratio above 0.5, Pneumothorax a share above 0.
 """
 
 import functools
@@ -20,9 +22,9 @@ from cxr_jax.datasets.table import Row
 from cxr_jax.pipeline.record import NO_FINDING, Record
 
 # Part of the directory's name: to be raised whenever a phantom comes out different.
-VERSION = 1
+VERSION = 2
 
-COLUMNS = ("image", "patient", "view", "cardiothoracic_ratio")
+COLUMNS = ("image", "patient", "view", "cardiothoracic_ratio", "pneumothorax")
 ENLARGED_ABOVE = 0.5
 SMALLEST_IMAGE = 24
 
@@ -75,11 +77,11 @@ def read(data_dir: Path) -> list[Record]:
     """Read the data set's table.
 
     Returns:
-      One record per image, in the table's order: labels Cardiomegaly and No Finding, measurement
-      cardiothoracic_ratio, no split.
+      One record per image, in the table's order: labels Cardiomegaly, Pneumothorax and No Finding,
+      masks heart, lungs and Pneumothorax, measurement cardiothoracic_ratio, no split.
 
     Raises:
-      DataError: the table, a column or an image is missing, or a cell makes no sense.
+      DataError: the table, a column, an image or a mask is missing, or a cell makes no sense.
     """
     return phantom_files.read(data_dir, COLUMNS, _record)
 
@@ -90,14 +92,26 @@ def _record(path: Path, row: Row) -> Record:
     ratio = row.number("cardiothoracic_ratio")
     if ratio >= 1:
         raise row.wrong("cardiothoracic_ratio", "a number below 1")
-    enlarged = float(ratio > ENLARGED_ABOVE)
+    share = row.number("pneumothorax")
+    if share > 1:
+        raise row.wrong("pneumothorax", "a number of at most 1")
+    enlarged, collapsed = ratio > ENLARGED_ABOVE, share > 0
     return Record(
         image=row["image"],
         path=path,
         patient=row["patient"],
         view=row["view"],
         bit_depth=8,
-        labels={"Cardiomegaly": enlarged, NO_FINDING: 1.0 - enlarged},
+        labels={
+            "Cardiomegaly": float(enlarged),
+            "Pneumothorax": float(collapsed),
+            NO_FINDING: float(not (enlarged or collapsed)),
+        },
+        masks={
+            "heart": phantom_files.mask(row, "heart"),
+            "lungs": phantom_files.mask(row, "lungs"),
+            "Pneumothorax": phantom_files.mask(row, "Pneumothorax", empty=not collapsed),
+        },
         measurements={"cardiothoracic_ratio": ratio},
     )
 
@@ -115,8 +129,14 @@ def _describe(patient: int, film: int, drawn: ChestPhantom) -> phantom_files.She
         "patient": f"P{patient:05d}",
         "view": VIEWS[drawn.view],
         "cardiothoracic_ratio": f"{drawn.cardiothoracic_ratio:.4f}",
+        "pneumothorax": f"{np.sum(drawn.pneumothorax) / np.sum(drawn.lungs):.6f}",
     }
-    return phantom_files.Sheet(image=np.asarray(drawn.image), row=row)
+    masks = {
+        "heart": np.asarray(drawn.heart),
+        "lungs": np.asarray(drawn.lungs),
+        "Pneumothorax": np.asarray(drawn.pneumothorax),
+    }
+    return phantom_files.Sheet(image=np.asarray(drawn.image), row=row, masks=masks)
 
 
 @functools.partial(jax.jit, static_argnames="image_size")

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
 
+from cxr_jax.datasets import phantom_pneumothorax
 from cxr_jax.datasets import phantom_structures as structures
 from cxr_jax.datasets.phantom_drawing import (
     Plane,
@@ -29,6 +30,8 @@ class ChestPhantom(NamedTuple):
       image: bright bone and dark lungs, as a film is shown.
       heart: the cardiac silhouette above the diaphragm.
       lungs: what is seen of both lungs beside heart and mediastinum.
+      pneumothorax: what is seen of the air between a lung and the ribs, within `lungs`; empty on
+        films without.
       artefacts: what was burned in: marker and collimator border.
       cardiothoracic_ratio: widest extent of the heart / widest extent of the lungs, both measured
         across the patient's midline, that is along (cos rotation, sin rotation) in (x, y).
@@ -42,6 +45,7 @@ class ChestPhantom(NamedTuple):
     image: UInt8[Array, "height width"]
     heart: Bool[Array, "height width"]
     lungs: Bool[Array, "height width"]
+    pneumothorax: Bool[Array, "height width"]
     artefacts: Bool[Array, "height width"]
     cardiothoracic_ratio: Float[Array, ""]
     thorax_width: Float[Array, ""]
@@ -65,11 +69,13 @@ def draw_chest(
       The phantom. Heart, lungs' widest part and thorax stay within the recipe's crop
       (left .06, right .06, top .20, bottom .12).
     """
-    patient_key, film_key, texture_key, grain_key = jax.random.split(key, 4)
+    patient_key, film_key, texture_key, grain_key, pneumothorax_key = jax.random.split(key, 5)
     if patient is None:
         patient = draw_patient(patient_key)
     film = draw_film(film_key)
     chest = structures.stand(patient, film, shape)
+    pneumothorax = phantom_pneumothorax.draw_pneumothorax(pneumothorax_key)
+    fallen = phantom_pneumothorax.collapse(chest, patient, film, pneumothorax)
     tissue = structures.soft_tissue(chest, patient, film)
     body = jnp.clip(5 * tissue, 0, 1)
     bones = (
@@ -81,8 +87,9 @@ def draw_chest(
     attenuation = (
         tissue
         + patient.bone * body * bones
-        + structures.lungs(texture_key, chest, film)
-        + structures.vessels(chest, film)
+        + structures.lungs(texture_key, chest, film, visceral=fallen.visceral, air=fallen.air)
+        + structures.vessels(chest, film, visceral=fallen.visceral)
+        + phantom_pneumothorax.visceral_line(chest, pneumothorax, fallen.visceral)
         + structures.heart(chest)
         + structures.abdomen(chest, patient, film)
         + structures.devices(chest, film)
@@ -101,6 +108,7 @@ def draw_chest(
         image=jnp.round(255 * jnp.clip(image, 0, 1)).astype(jnp.uint8),
         heart=chest.heart > 0,
         lungs=chest.lungs > 0,
+        pneumothorax=fallen.gap,
         artefacts=border | (letter > 0.1),
         cardiothoracic_ratio=chest.ratio,
         thorax_width=patient.half_width * film.zoom,

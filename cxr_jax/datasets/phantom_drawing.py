@@ -56,6 +56,11 @@ def soft(distance: Float[Array, "*shape"], *, edge: float | Scalar) -> Float[Arr
     return t * t * (3 - 2 * t)
 
 
+def smooth_minimum(a: Plane, b: Plane, *, radius: float) -> Plane:
+    """Return the lesser of two signed distances, with the corner between them rounded off."""
+    return -radius * jnp.logaddexp(-a / radius, -b / radius)
+
+
 def power(base: Plane, exponent: Scalar) -> Plane:
     """Return base ** exponent for a base >= 0, in a third of the time that `**` takes on a CPU."""
     return jnp.exp(exponent * jnp.log(base + 1e-9))

@@ -118,7 +118,7 @@ _FILM = {
     "wire": Range(-3.0, 1.0),
     "wire_bend": Range(-0.6, 0.6, (3, 2)),
     "vessel_turn": Range(-0.35, 0.35, (2, VESSELS)),
-    "vessel_length": Range(0.12, 0.25, (2, VESSELS)),
+    "vessel_length": Range(0.14, 0.30, (2, VESSELS)),
     "vessel_forks": Range(0.2, 0.7, (2, 2, VESSELS)),
 }
 _AP = 0.4  # share of the films in this view

@@ -41,6 +41,7 @@ class Chest(NamedTuple):
     edge: float  # half the blur of an outline
     ratio: Scalar
     cage: Plane  # half the width inside the ribs at this level
+    pleura: Plane  # signed distance to the ribs' inside and the apex of the lungs' cavity
     diaphragm: Plane  # its level at this u
     lungs: Plane  # signed distances
     heart: Plane
@@ -56,10 +57,8 @@ def stand(patient: Patient, film: Film, shape: tuple[int, int]) -> Chest:
     s = jnp.abs(u)
 
     sulcus = patient.sulcus + film.breath
-    widest = sulcus - 0.2
-    rise, sink = jnp.clip((widest - v) / (widest + patient.apex), 0, 1), jnp.maximum(v - widest, 0)
-    dent = jnp.minimum(power(rise, patient.cage_shape), 1)
-    cage = patient.half_width * jnp.sqrt(1 - dent) * (1 - 0.5 * sink**2)
+    cage = cage_width(v, patient, film)
+    pleura = jnp.minimum(cage - s, apex_height(s, v, patient))
     dome = sulcus - patient.dome + soft(u, edge=0.12) * patient.dome_step
     t = s / patient.half_width - 0.45
     diaphragm = dome + jnp.where(t > 0, (sulcus - dome) * (t / 0.55) ** 2, 0.05 * (t / 0.45) ** 2)
@@ -70,8 +69,7 @@ def stand(patient: Patient, film: Film, shape: tuple[int, int]) -> Chest:
     level = sulcus - patient.dome - 0.02
     heart = _heart_outline(u, v, patient, ratio, level=level)
     mediastinum = _mediastinum_outline(u, v, patient)
-    apex = v + patient.apex - 0.09 - 2 * (s - 0.27) ** 2
-    lungs = jnp.minimum(jnp.minimum(cage - s, apex), diaphragm - v)
+    lungs = jnp.minimum(pleura, diaphragm - v)
     return Chest(
         u=u,
         v=v,
@@ -79,11 +77,25 @@ def stand(patient: Patient, film: Film, shape: tuple[int, int]) -> Chest:
         edge=max(0.01, 0.75 * pixel_size(shape)),
         ratio=ratio,
         cage=cage,
+        pleura=pleura,
         diaphragm=diaphragm,
         lungs=jnp.minimum(lungs, -jnp.maximum(heart, mediastinum)),
         heart=jnp.minimum(heart, diaphragm - v),
         mediastinum=mediastinum,
     )
+
+
+def cage_width(v: Plane, patient: Patient, film: Film) -> Plane:
+    """Half the width inside the ribs at a level, widest a little above the sulcus."""
+    widest = patient.sulcus + film.breath - 0.2
+    rise, sink = jnp.clip((widest - v) / (widest + patient.apex), 0, 1), jnp.maximum(v - widest, 0)
+    dent = jnp.minimum(power(rise, patient.cage_shape), 1)
+    return patient.half_width * jnp.sqrt(1 - dent) * (1 - 0.5 * sink**2)
+
+
+def apex_height(s: Plane, v: Plane, patient: Patient) -> Plane:
+    """Signed distance, along v, to the round top of the lungs' cavity."""
+    return v + patient.apex - 0.09 - 2 * (s - 0.27) ** 2
 
 
 def _heart_outline(u: Plane, v: Plane, patient: Patient, ratio: Scalar, *, level: Scalar) -> Plane:
@@ -125,20 +137,27 @@ def soft_tissue(chest: Chest, patient: Patient, film: Film) -> Plane:
     return 0.62 * jnp.maximum(ahead, 0.7 * arm) + breast
 
 
-def lungs(key: PRNGKeyArray, chest: Chest, film: Film) -> Plane:
-    """Air, thickest in the middle of a lung; faint behind heart and diaphragm; and the windpipe."""
+def lungs(key: PRNGKeyArray, chest: Chest, film: Film, *, visceral: Plane, air: Plane) -> Plane:
+    """Air, thickest in the middle of a lung; faint behind heart and diaphragm; and the windpipe.
+
+    Args:
+      key: draws the markings.
+      chest, film: as everywhere.
+      visceral: signed distance to the lungs where they don't fill the chest.
+      air: how much of it is in the lung fields; 1 if the lungs fill them.
+    """
     inside = jnp.minimum(chest.cage - chest.s, chest.diaphragm - chest.v)
     depth = jnp.clip((chest.cage - chest.s) / 0.22, 0, 1)
     depth = 0.45 + 0.55 * depth * (2 - depth)
-    texture = smooth_noise(key, chest.u.shape, cells=18)
+    texture = smooth_noise(key, chest.u.shape, cells=18) * soft(visceral, edge=chest.edge)
     seen = soft(chest.lungs, edge=chest.edge) + 0.12 * soft(inside, edge=chest.edge)
-    air = film.aeration * depth * seen * (0.42 + 0.012 * texture)
+    air = film.aeration * depth * seen * (0.42 * air + 0.012 * texture)
     windpipe = 0.07 * soft(0.035 - chest.s, edge=0.02) * soft(-0.30 - chest.v, edge=0.05)
     return -air - windpipe
 
 
-def vessels(chest: Chest, film: Film) -> Plane:
-    """Hila and the arteries that branch from them."""
+def vessels(chest: Chest, film: Film, *, visceral: Plane) -> Plane:
+    """Hila and the arteries that branch from them, as far as the lungs reach."""
     turn = jnp.linspace(-1.2, 1.4, VESSELS) + film.vessel_turn
     length = film.vessel_length[..., None]
     root = jnp.stack([jnp.full_like(turn, 0.15), -0.06 + 0.09 * turn], axis=-1)
@@ -150,9 +169,10 @@ def vessels(chest: Chest, film: Film) -> Plane:
     radii = jnp.tile(jnp.repeat(jnp.array([0.010, 0.006, 0.006]), VESSELS), 2)
     segments = segments.reshape(-1, 2, 2)
     plane = strokes(chest.u, chest.v, segments, radii=radii, edge=chest.edge)
-    fade = jnp.clip(1 - jnp.hypot(chest.s - 0.15, chest.v + 0.05) / 0.5, 0, 1)
+    fade = jnp.clip(1 - jnp.hypot(chest.s - 0.15, chest.v + 0.05) / 0.62, 0, 1)
     hilum = soft(ellipse(chest.s, chest.v, centre=(0.15, -0.05), radii=(0.08, 0.14)), edge=0.06)
-    return soft(chest.lungs, edge=chest.edge) * (0.08 * plane * fade + 0.10 * hilum)
+    inside = jnp.minimum(chest.lungs, visceral)
+    return soft(inside, edge=chest.edge) * (0.08 * plane * fade + 0.10 * hilum)
 
 
 def _direction(angle: Float[Array, "side branch"]) -> Float[Array, "side branch 2"]:

@@ -8,6 +8,7 @@ import pytest
 
 from cxr_jax.datasets import phantom, phantom_files
 from cxr_jax.errors import DataError, WorkspaceError
+from cxr_jax.pipeline.masks import read_mask
 from cxr_jax.pipeline.record import NO_FINDING
 
 COUNT, SIZE = 37, 48
@@ -27,10 +28,12 @@ def copy(made, tmp_path) -> Path:
     """A data set that a test may damage: its own table, images of two rows."""
     rows = (made / phantom_files.TABLE).read_text().splitlines()[:3]
     (tmp_path / phantom_files.TABLE).write_text("\n".join(rows) + "\n")
-    (tmp_path / "images").mkdir()
     for row in rows[1:]:
         name = row.split(",")[0]
-        (tmp_path / "images" / name).write_bytes((made / "images" / name).read_bytes())
+        for file in made.glob(f"**/{name}"):
+            copied = tmp_path / file.relative_to(made)
+            copied.parent.mkdir(parents=True, exist_ok=True)
+            copied.write_bytes(file.read_bytes())
     return tmp_path
 
 
@@ -42,10 +45,20 @@ def test_records_say_what_was_drawn(made):
         assert image.shape == (SIZE, SIZE)
         assert image.dtype == np.uint8
         ratio = record.measurements["cardiothoracic_ratio"]
-        assert record.labels == {"Cardiomegaly": ratio > 0.5, NO_FINDING: ratio <= 0.5}
+        masks = {name: read_mask(record, name, image.shape) for name in record.masks}
+        air = masks["Pneumothorax"]
+        assert record.labels == {
+            "Cardiomegaly": ratio > 0.5,
+            "Pneumothorax": air.any(),
+            NO_FINDING: ratio <= 0.5 and not air.any(),
+        }
+        assert set(masks) == {"heart", "lungs", "Pneumothorax"}
+        assert masks["heart"].any()
+        assert not np.any(masks["heart"] & masks["lungs"])
+        assert not np.any(air & ~masks["lungs"])
         assert record.view in ("PA", "AP")
         assert record.split is None
-    assert len({record.labels["Cardiomegaly"] for record in records}) == 2
+    assert len({tuple(record.labels.values()) for record in records}) == 4
     assert len({record.view for record in records}) == 2
 
 
@@ -134,11 +147,22 @@ def edit(folder: Path, column: str, value: str, row: int = 0) -> None:
         ("cardiothoracic_ratio", "nan"),
         ("cardiothoracic_ratio", "-0.1"),
         ("cardiothoracic_ratio", "52"),
+        ("pneumothorax", "left"),
+        ("pneumothorax", "1.5"),
     ],
 )
 def test_a_cell_that_makes_no_sense_is_named(copy, column, value):
     edit(copy, column, value)
     with pytest.raises(DataError, match=rf"{phantom_files.TABLE}, line 2, column '{column}'"):
+        phantom.read(copy)
+
+
+@pytest.mark.parametrize("structure", ["heart", "lungs", "Pneumothorax"])
+def test_a_missing_mask_is_named(copy, structure):
+    edit(copy, "pneumothorax", "0.2")
+    for mask in copy.glob(f"masks/{structure}/*.png"):
+        mask.unlink()
+    with pytest.raises(DataError, match=rf"line 2, column 'image': expected .*/masks/{structure}"):
         phantom.read(copy)
 
 

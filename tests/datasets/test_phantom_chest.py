@@ -1,5 +1,7 @@
+import dataclasses
 import functools
 
+import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +11,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from cxr_jax import preprocess
 from cxr_jax.datasets.phantom_chest import ChestPhantom, draw_chest
 from cxr_jax.datasets.phantom_patient import (
     ENLARGED_RATIO,
@@ -17,6 +20,7 @@ from cxr_jax.datasets.phantom_patient import (
     VIEWS,
     draw_patient,
 )
+from cxr_jax.preprocess import Crop, PreprocessConfig, stages
 
 SIZE = 128
 
@@ -93,9 +97,19 @@ def held_out_auroc(features: list[np.ndarray], label: np.ndarray) -> float:
     return float(roc_auc_score(label[half:], model.decision_function(columns[half:])))
 
 
-def test_nothing_but_the_heart_tells_the_class(many):
-    images, label = many.image.astype(np.float64), many.cardiothoracic_ratio > 0.5
+def labels(many: ChestPhantom) -> dict[str, np.ndarray]:
+    return {
+        "Cardiomegaly": many.cardiothoracic_ratio > 0.5,
+        "Pneumothorax": many.pneumothorax.any(axis=(1, 2)),
+    }
+
+
+@pytest.mark.parametrize("finding", ["Cardiomegaly", "Pneumothorax"])
+def test_nothing_but_the_finding_tells_it(many, finding):
+    images, label = many.image.astype(np.float64), labels(many)
+    label, other = label.pop(finding), label.popitem()[1]
     nuisances = [
+        other,
         images.mean(axis=(1, 2)),
         many.thorax_width,
         many.border,
@@ -118,8 +132,23 @@ def test_nothing_but_the_heart_tells_the_class(many):
 @pytest.mark.parametrize("statistic", [np.mean, np.std])
 def test_no_simple_statistic_is_a_short_cut(many, region, statistic):
     pixels = many.image[:, *region].astype(np.float64)
-    auroc = held_out_auroc([statistic(pixels, axis=(1, 2))], many.cardiothoracic_ratio > 0.5)
-    assert 0.4 < auroc < 0.6
+    for finding, label in labels(many).items():
+        auroc = held_out_auroc([statistic(pixels, axis=(1, 2))], label)
+        assert 0.4 < auroc < 0.6, finding
+
+
+def test_the_two_findings_are_independent(many):
+    enlarged, collapsed = labels(many).values()
+    shares = many.pneumothorax.sum(axis=(1, 2)) / many.lungs.sum(axis=(1, 2))
+    right = shares > 2 * (many.pneumothorax & (np.arange(32) >= 16)).sum(axis=(1, 2)) / (
+        many.lungs.sum(axis=(1, 2))
+    )
+    assert collapsed.mean() == pytest.approx(0.45, abs=0.03)
+    assert abs(np.corrcoef(enlarged, collapsed)[0, 1]) < 0.05
+    assert right[collapsed].mean() == pytest.approx(0.5, abs=0.04)
+    for about in (enlarged, many.view, many.marker > 0, many.thorax_width):
+        assert abs(np.corrcoef(about[collapsed], right[collapsed])[0, 1]) < 0.08
+        assert abs(np.corrcoef(about[collapsed], shares[collapsed])[0, 1]) < 0.08
 
 
 def test_a_larger_heart_makes_the_film_no_brighter():
@@ -155,6 +184,46 @@ def test_lungs_are_dark_and_the_heart_is_bright_on_the_images_right(phantoms):
         assert image[heart].mean() > image[lungs].mean() + 30
         edges = np.nonzero(lungs.any(axis=0))[0][[0, -1]]
         assert np.nonzero(heart)[1].mean() > edges.mean()
+
+
+def test_a_pneumothorax_is_on_one_side_and_darker_than_the_lung_beside_it(phantoms):
+    films = np.flatnonzero(phantoms.pneumothorax.any(axis=(1, 2)))
+    assert 20 < len(films) < 44
+    near, line = np.ones((13, 13), np.uint8), np.ones((5, 5), np.uint8)
+    darker = []
+    for film in films:
+        image, gap, lungs = (
+            a[film] for a in (phantoms.image, phantoms.pneumothorax, phantoms.lungs)
+        )
+        assert not np.any(gap & ~lungs)
+        middle = np.nonzero(lungs.any(axis=0))[0][[0, -1]].mean()
+        on_the_left = np.nonzero(gap)[1] > middle
+        assert on_the_left.all() or not on_the_left.any()
+        lung = lungs & ~gap & ((np.arange(SIZE) > middle) == on_the_left[0])
+        outside, inside = (
+            here & dilated(there, near) & ~dilated(there, line)
+            for here, there in ((gap, lung), (lung, gap))
+        )
+        if outside.any():
+            darker.append(image[inside].mean() - image[outside].mean())
+    assert np.mean(np.array(darker) > 0) > 0.8
+    assert np.mean(darker) > 15
+
+
+def test_artefact_removal_leaves_the_lungs_alone(phantoms):
+    crop = Crop(left=0.05, right=0.05, top=0.05, bottom=0.17)
+    config = PreprocessConfig(crop=crop, image_size=SIZE)
+    painted = []
+    for image, lungs in zip(phantoms.image, phantoms.lungs, strict=True):
+        steps = stages(image, config)
+        changed = steps["clahe"] != steps["artefacts_removed"]
+        lungs = preprocess.crop(lungs.astype(np.uint8), **dataclasses.asdict(crop)) > 0
+        painted.append(changed[lungs].mean())
+    assert np.mean(np.array(painted) > 0.005) < 0.25
+
+
+def dilated(mask: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    return cv2.dilate(mask.astype(np.uint8), kernel) > 0
 
 
 def test_artefacts_are_what_was_burned_in(phantoms):
