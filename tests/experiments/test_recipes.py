@@ -55,6 +55,14 @@ RECIPES = {
         "zoom": 0.1,
         "brightness": 0.0,
     },
+    "pneumothorax": {
+        **ALL,
+        **CHEST,
+        "finding": "Pneumothorax",
+        "crop": (0.05, 0.05, 0.05, 0.17),
+        "stage": "both",
+        "stage1": "segment",
+    },
 }
 ALTERNATIVES = [
     *({"lr": lr} for lr in (1 / 200, 1 / 1000, 1 / 2000, 1 / 10000)),
