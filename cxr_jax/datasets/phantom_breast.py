@@ -12,7 +12,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from jaxtyping import Array, Int, PRNGKeyArray
+from jaxtyping import Array, ArrayLike, Int, PRNGKeyArray
 
 from cxr_jax.datasets import phantom_files
 from cxr_jax.datasets.phantom_breast_film import BreastPhantom, draw_mammogram
@@ -71,12 +71,47 @@ def make(
         count=count, seed=seed, image_size=image_size, smallest_image=SMALLEST_IMAGE
     )
 
-    def draw(patients: Int[np.ndarray, "film"], films: Int[np.ndarray, "film"]) -> BreastPhantom:
-        return _draw_batch(jax.random.key(seed), patients, films, image_size=image_size)
-
     return phantom_files.make(
-        data_dir, films=_films(count, seed), draw=draw, describe=_describe, progress=progress
+        data_dir,
+        films=_films(count, seed),
+        draw=functools.partial(draw_films, jax.random.key(seed), image_size=image_size),
+        describe=_describe,
+        progress=progress,
     )
+
+
+@functools.partial(jax.jit, static_argnames="image_size")
+def draw_films(
+    key: PRNGKeyArray,
+    patients: Int[ArrayLike, "image"],
+    films: Int[ArrayLike, "image"],
+    *,
+    image_size: int,
+) -> BreastPhantom:
+    """Draw films of a data set, with the whole truth about them.
+
+    Args:
+      key: the data set's, jax.random.key(seed).
+      patients: their numbers.
+      films: 2 * laterality + view of each, 0 to 3.
+      image_size: see `make`.
+
+    Returns:
+      Arrays with the image in front; compiled once for each number of images and image_size.
+    """
+    shape = (image_size, round(_ASPECT * image_size))
+
+    def draw(patient: Int[Array, ""], film: Int[Array, ""]) -> BreastPhantom:
+        patient_key, film_key = jax.random.split(jax.random.fold_in(key, patient))
+        return draw_mammogram(
+            jax.random.fold_in(film_key, film),
+            laterality=film // 2,
+            view=film % 2,
+            shape=shape,
+            patient=draw_patient(patient_key),
+        )
+
+    return jax.vmap(draw)(patients, films)
 
 
 def read(data_dir: Path) -> list[Record]:
@@ -141,22 +176,3 @@ def _describe(patient: int, film: int, drawn: BreastPhantom) -> phantom_files.Sh
     }
     masks = {"Malignant": np.asarray(drawn.malignant)}
     return phantom_files.Sheet(image=np.asarray(drawn.image), row=row, masks=masks)
-
-
-@functools.partial(jax.jit, static_argnames="image_size")
-def _draw_batch(
-    key: PRNGKeyArray, patients: Int[Array, "image"], films: Int[Array, "image"], *, image_size: int
-) -> BreastPhantom:
-    shape = (image_size, round(_ASPECT * image_size))
-
-    def draw(patient: Int[Array, ""], film: Int[Array, ""]) -> BreastPhantom:
-        patient_key, film_key = jax.random.split(jax.random.fold_in(key, patient))
-        return draw_mammogram(
-            jax.random.fold_in(film_key, film),
-            laterality=film // 2,
-            view=film % 2,
-            shape=shape,
-            patient=draw_patient(patient_key),
-        )
-
-    return jax.vmap(draw)(patients, films)

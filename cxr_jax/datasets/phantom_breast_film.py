@@ -69,20 +69,21 @@ def draw_mammogram(
         that shows a breast.
       patient: whom to draw, from `draw_patient`; one for all films of the same patient.
     """
-    patient_key, film_key, gland_key, muscle_key, grain_key = jax.random.split(key, 5)
+    patient_key, film_key, texture_key, grain_key = jax.random.split(key, 4)
     if patient is None:
         patient = draw_patient(patient_key)
     film = draw_film(film_key)
     grown = jax.tree.map(lambda both: both[laterality], patient.breasts)
     breast = structures.stand(patient, film, laterality=laterality, view=view, shape=shape)
+    textures = structures.draw_textures(texture_key, shape)
     malignant = lesions.malignant(breast, grown.malignant, view)
     benign = lesions.benign(breast, grown.benign, view)
     attenuation = (
         structures.fat(breast, patient)
-        + structures.gland(gland_key, breast, patient)
+        + structures.gland(breast, patient, textures)
         + structures.nipple(breast)
         + structures.vessels(breast, film)
-        + structures.pectoral(breast, patient, muscle_key)
+        + structures.pectoral(breast, patient, textures)
         + malignant.attenuation
         + benign.attenuation
     )

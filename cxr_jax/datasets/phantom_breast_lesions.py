@@ -15,7 +15,7 @@ from cxr_jax.datasets.phantom_breast_structures import Breast
 from cxr_jax.datasets.phantom_drawing import Plane, Scalar, ellipse, soft, strokes
 
 _COARSE = 4  # calcifications of a benign lesion
-_CALCIUM = 0.9  # attenuation
+_CALCIUM = 1.2  # attenuation
 
 
 class Seen(NamedTuple):
@@ -42,10 +42,10 @@ def malignant(breast: Breast, lesion: Lesion, view: Int[Array, ""]) -> Seen:
     turns = jnp.arange(SPICULES) * (2 * jnp.pi / SPICULES) + lesion.spicule_turn
     rays = radius * jnp.stack([jnp.cos(turns), jnp.sin(turns)], axis=-1)
     tips = rays * lesion.spicule_length[:, None]
-    radii = jnp.full(SPICULES, 0.007)
+    radii = jnp.full(SPICULES, 0.011)
     spicules = strokes(x, y, jnp.stack([0.5 * rays, tips], axis=1), radii=radii, edge=breast.edge)
-    fade = jnp.clip(1.25 - 0.40 * away / radius, 0, 1)
-    shown = jnp.maximum(shown, 0.8 * lesion.weight * spicules * fade)
+    fade = jnp.clip(1.4 - 0.40 * away / radius, 0, 1)
+    shown = jnp.maximum(shown, lesion.weight * spicules * fade)
 
     cluster = lesion.cluster * length
     distance, angle = jnp.sqrt(lesion.grain_place[0]), 2 * jnp.pi * lesion.grain_place[1]
@@ -56,7 +56,7 @@ def malignant(breast: Breast, lesion: Lesion, view: Int[Array, ""]) -> Seen:
         * jnp.stack([jnp.cos(lesion.grain_turn), jnp.sin(lesion.grain_turn)])
     )
     segments = jnp.stack([(places - half).T, (places + half).T], axis=1)
-    sizes = 0.006 + 0.008 * lesion.grain_size
+    sizes = 0.008 + 0.008 * lesion.grain_size
     grains = _CALCIUM * strokes(x, y, segments, radii=sizes, edge=breast.edge)
     return _seen(breast, lesion, shown, mass, grains, cluster + 0.02 - away)
 
@@ -78,7 +78,7 @@ def benign(breast: Breast, lesion: Lesion, view: Int[Array, ""]) -> Seen:
         turn = 2 * jnp.pi * (n + lesion.grain_place[1, n]) / _COARSE
         out = lesion.cluster * length * (0.5 + 0.9 * lesion.grain_place[0, n])
         centre = (out * jnp.cos(turn), out * jnp.sin(turn))
-        size = 0.024 + 0.024 * lesion.grain_size[n]
+        size = 0.030 + 0.022 * lesion.grain_size[n]
         there = n == 0 or lesion.grain_turn[n] > jnp.pi
         grain = ellipse(x, y, centre=centre, radii=(size, size))
         inside = jnp.maximum(inside, jnp.where(there, grain, -jnp.inf))

@@ -6,7 +6,6 @@ Lengths are in half widths of the film, those of a breast measured from the ches
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
@@ -21,7 +20,7 @@ WITH_CANCER = 0.45  # share of the patients: in one breast
 WITH_BENIGN = 0.55  # share of the breasts, whatever else is in them
 
 SPICULES = 18
-GRAINS = 18  # calcifications of a cluster; the first few are a benign lesion's coarse ones
+GRAINS = 28  # calcifications of a cluster; the first few are a benign lesion's coarse ones
 
 
 class Lesion(NamedTuple):
@@ -98,18 +97,20 @@ _LESION = {
     "behind": Range(0.30, 0.68),
     "level": Range(0.12, 0.58, (len(VIEWS),)),
     "radius": Range(0.10, 0.15),
-    "weight": Range(0.22, 0.38),
+    "weight": Range(0.32, 0.48),
     "oval": Range(1.0, 1.45),
     "turn": Range(0.0, 6.283),
     "lobes": Range(0.0, 6.283, (5,)),
     "spicule_turn": Range(-0.45, 0.45, (SPICULES,)),
-    "spicule_length": Range(1.5, 2.7, (SPICULES,)),
-    "cluster": Range(0.10, 0.15),
+    "spicule_length": Range(1.8, 3.0, (SPICULES,)),
+    "cluster": Range(0.13, 0.18),
     "grain_place": Range(0.0, 1.0, (2, GRAINS)),
     "grain_size": Range(0.0, 1.0, (GRAINS,)),
     "grain_turn": Range(0.0, 6.283, (GRAINS,)),
-    "grain_length": Range(0.0, 0.04, (GRAINS,)),
+    "grain_length": Range(0.0, 0.03, (GRAINS,)),
 }
+# Two sorts, two breasts.
+_LESIONS = {name: Range(low, high, (2, 2, *shape)) for name, (low, high, shape) in _LESION.items()}
 _ONLY_CALCIFIED, _ONLY_MASS = 0.3, 0.5  # shares of the lesions; the others are both
 
 _PATIENT = {
@@ -157,34 +158,20 @@ _EDGED, _WHITE = 0.25, 0.7  # shares of the sides with an edge, and of the white
 
 def draw_patient(key: PRNGKeyArray) -> Patient:
     """Draw a patient with both breasts; WITH_CANCER of all have a malignant lesion in one."""
-    key, *lesion_keys = jax.random.split(key, 5)
-    numbers = draw_uniform(key, _PATIENT)
+    numbers = draw_uniform(key, _PATIENT | _LESIONS)
     cancer = numbers.pop("cancer") / WITH_CANCER
     # Below 1/2 in the left breast, up to 1 in the right, above in none.
-    malignant = jnp.stack([cancer < 0.5, (cancer >= 0.5) & (cancer < 1)]).astype(jnp.int32)
-    benign = (numbers.pop("benign") < WITH_BENIGN).astype(jnp.int32)
+    malignant = jnp.stack([cancer < 0.5, (cancer >= 0.5) & (cancer < 1)])
+    benign = numbers.pop("benign") < WITH_BENIGN
+    lesions = {name: numbers.pop(name) for name in _LESION}
+    form = lesions.pop("form")
     above = jnp.sign(numbers.pop("malignant_above") - 0.5)
-    lesions = jax.vmap(_draw_lesion)
-    keys = jnp.stack(lesion_keys).reshape(2, 2)
-    breasts = Breast(
-        malignant=lesions(keys[0], malignant, -above), benign=lesions(keys[1], benign, above)
-    )
+    lesions["level"] *= jnp.stack([above, -above])[..., None]  # one above, one below the axis
+    lesions["present"] = jnp.stack([malignant, benign]).astype(jnp.int32)
+    lesions["is_mass"] = (form >= _ONLY_CALCIFIED).astype(jnp.int32)
+    lesions["is_calcified"] = (form < 1 - _ONLY_MASS).astype(jnp.int32)
+    breasts = Breast(*(Lesion(**{k: v[sort] for k, v in lesions.items()}) for sort in (0, 1)))
     return Patient(breasts=breasts, **numbers)
-
-
-def _draw_lesion(key: PRNGKeyArray, present: Int[Array, ""], side: Scalar) -> Lesion:
-    """Draw a lesion above the breast's axis or below it: -1, 1."""
-    numbers = draw_uniform(key, _LESION)
-    form = numbers.pop("form")
-    numbers["level"] *= side
-    return Lesion(
-        present=present,
-        is_mass=(form >= _ONLY_CALCIFIED).astype(jnp.int32),
-        is_calcified=((form < _ONLY_CALCIFIED) | (form >= _ONLY_CALCIFIED + _ONLY_MASS)).astype(
-            jnp.int32
-        ),
-        **numbers,
-    )
 
 
 def draw_film(key: PRNGKeyArray) -> Film:

@@ -21,7 +21,7 @@ from cxr_jax.datasets.phantom_drawing import (
     pixel_grid,
     pixel_size,
     polygon,
-    smooth_noise,
+    smooth_noises,
     soft,
     strokes,
 )
@@ -120,41 +120,56 @@ def nipple(breast: Breast) -> Plane:
     return inside * (0.16 * soft(bud, edge=0.02) + 0.08 * soft(areola, edge=0.14))
 
 
-def gland(key: PRNGKeyArray, breast: Breast, patient: Patient) -> Plane:
+class Textures(NamedTuple):
+    """Random planes of mean 0 and deviation about 1, the coarser first, but for `rays`."""
+
+    clouds: Plane
+    lobes: Plane
+    lobules: Plane
+    grains: Plane
+    fine: Plane
+    wavy: Plane
+    fibres: Plane
+    rays: Plane  # turn around the nipple, distance from it
+
+
+_CELLS = (4, 8, 16, 32, 48, 5, 14)
+_RAYS = 44  # cells of `rays`, of which the first few distances are used: so they are long
+
+
+def draw_textures(key: PRNGKeyArray, shape: tuple[int, int]) -> Textures:
+    """Draw all that is irregular in a breast."""
+    return Textures(
+        *smooth_noises(key, [(shape, n) for n in _CELLS] + [((6 * _RAYS, 6 * _RAYS), _RAYS)])
+    )
+
+
+def gland(breast: Breast, patient: Patient, textures: Textures) -> Plane:
     """Fibroglandular tissue: a cone behind the nipple, cut by fat, with ducts along it."""
-    cloud_key, grain_key, duct_key = jax.random.split(key, 3)
-    shape = breast.d.shape
-    cells = (4, 8, 16, 32)
-    clouds = [
-        smooth_noise(k, shape, cells=n)
-        for k, n in zip(jax.random.split(cloud_key, len(cells)), cells, strict=True)
-    ]
-    cloud = 0.62 * clouds[0] + 0.5 * clouds[1] + 0.38 * clouds[2] + 0.2 * clouds[3]
+    cloud = (
+        0.65 * textures.clouds
+        + 0.5 * textures.lobes
+        + 0.25 * textures.lobules
+        + 0.1 * textures.grains
+    )
     d, v = breast.d - breast.centre[0], breast.v - breast.centre[1]
     forward = (d - 0.36 * breast.radii[0]) / (0.70 * breast.radii[0])
     cone = 1 - forward**2 - (v / (0.82 * breast.radii[1])) ** 2
     amount = 0.9 * cone + 0.55 * cloud + 2.2 * patient.density - 1.45
     under_skin = soft(breast.skin - 0.11, edge=0.07)
     cover = soft(amount, edge=0.8) * under_skin * soft(0.10 - breast.pectoral, edge=0.15)
-    fine = smooth_noise(grain_key, shape, cells=48)
-    ducts = _radiating(duct_key, breast)
-    texture = 1 + patient.lobules * (0.16 * clouds[2] + 0.14 * clouds[3] + 0.10 * fine)
-    ligaments = 0.045 * ducts * under_skin
-    return cover * (0.26 + 0.16 * patient.density) * texture + ligaments
+    texture = 0.08 * textures.lobules + 0.08 * textures.grains + 0.06 * textures.fine
+    glandular = cover * (0.26 + 0.16 * patient.density) * (1 + patient.lobules * texture)
+    return glandular + 0.035 * under_skin * _radiating(breast, textures)
 
 
-def _radiating(key: PRNGKeyArray, breast: Breast) -> Plane:
+def _radiating(breast: Breast, textures: Textures) -> Plane:
     """Fine lines, 0 to 1, that converge on the nipple: ducts and Cooper's ligaments."""
-    lines, wavy = jax.random.split(key)
-    away = jnp.hypot(breast.nipple[0] - breast.d, breast.nipple[1] - breast.v)
-    angle = jnp.arctan2(breast.v - breast.nipple[1], breast.nipple[0] - breast.d + 1e-6)
-    angle += 0.05 * smooth_noise(wavy, breast.d.shape, cells=5)
-    turns, steps = 44, 5
-    lattice = jax.random.normal(lines, (turns, steps))
-    plane = jax.image.resize(lattice, (6 * turns, 6 * steps), method="cubic")
-    row = (angle / 3.6 + 0.5) * (6 * turns - 1)
-    column = away / 1.8 * (6 * steps - 1)
-    noise = jax.scipy.ndimage.map_coordinates(plane, [row, column], order=1, mode="nearest")
+    down, back = breast.v - breast.nipple[1], breast.nipple[0] - breast.d
+    away = jnp.hypot(back, down)
+    angle = jnp.arctan2(down, back + 1e-6) + 0.05 * textures.wavy
+    place = [(angle / 3.6 + 0.5) * len(textures.rays), 16 * away]
+    noise = jax.scipy.ndimage.map_coordinates(textures.rays, place, order=1, mode="nearest")
     ridge = jnp.clip(1 - 1.4 * jnp.abs(noise), 0, 1)
     return ridge**3 * jnp.clip(1.1 - away, 0, 1)
 
@@ -179,7 +194,6 @@ def vessels(breast: Breast, film: Film) -> Plane:
     return 0.04 * plane * soft(breast.skin - 0.05, edge=0.05)
 
 
-def pectoral(breast: Breast, patient: Patient, key: PRNGKeyArray) -> Plane:
+def pectoral(breast: Breast, patient: Patient, textures: Textures) -> Plane:
     """The pectoral muscle at the upper chest-wall corner of an MLO film."""
-    fibres = 1 + 0.06 * smooth_noise(key, breast.d.shape, cells=14)
-    return patient.pectoral * fibres * soft(breast.pectoral, edge=0.03)
+    return patient.pectoral * (1 + 0.06 * textures.fibres) * soft(breast.pectoral, edge=0.03)

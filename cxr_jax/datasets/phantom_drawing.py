@@ -112,8 +112,19 @@ def bezier(points: Float[Array, "3 2"], *, segments: int) -> Float[Array, "{segm
 
 def smooth_noise(key: PRNGKeyArray, shape: tuple[int, ...], *, cells: int) -> Plane:
     """Draw a random plane of mean 0 and deviation about 1 that varies over 1/cells of its side."""
-    lattice = jax.random.normal(key, (cells + 1, cells + 1))
-    return jax.image.resize(lattice, shape, method="cubic")
+    return smooth_noises(key, [(shape, cells)])[0]
+
+
+def smooth_noises(
+    key: PRNGKeyArray, planes: Sequence[tuple[tuple[int, ...], int]]
+) -> list[Float[Array, "_ _"]]:
+    """Draw several such planes, each of its (shape, cells), at the compiler's price of one."""
+    ends = np.cumsum([(cells + 1) ** 2 for _, cells in planes])
+    lattices = jnp.split(jax.random.normal(key, (int(ends[-1]),)), ends[:-1])
+    return [
+        jax.image.resize(lattice.reshape(cells + 1, cells + 1), shape, method="cubic")
+        for lattice, (shape, cells) in zip(lattices, planes, strict=True)
+    ]
 
 
 def expose(
