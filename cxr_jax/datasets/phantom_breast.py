@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Int, PRNGKeyArray
 
@@ -111,7 +112,7 @@ def draw_films(
             patient=draw_patient(patient_key),
         )
 
-    return jax.vmap(draw)(patients, films)
+    return jax.vmap(draw)(jnp.asarray(patients), jnp.asarray(films))
 
 
 def read(data_dir: Path) -> list[Record]:
