@@ -59,19 +59,16 @@ def measure_ratio(config: Config, data: RunData, interrupted: Callable[[], bool]
     run = fit_one(_outlining(config, folder / "ratio"), interrupted=interrupted)
     masks = run.predictions["test"].masks
     assert masks is not None
-    measured = np.array(measure(masks, run.config))
+    measured = np.array(measure(masks))
     return _report(config, folder, data.records("test"), measured)
 
 
-def measure(masks: MaskPredictions, config: Config) -> list[float]:
+def measure(masks: MaskPredictions) -> list[float]:
     """The ratio of every image, NaN where heart or lungs were not found."""
     assert masks.probabilities is not None
-    assert config.segmentation is not None
-    ratios = []
-    for drawn in masks.probabilities:
-        heart, lungs = config.segmentation.rule.decide(np.moveaxis(drawn, -1, 0) / 255.0)
-        ratios.append(cardiothoracic_ratio(heart, lungs))
-    return ratios
+    return [
+        cardiothoracic_ratio(*np.moveaxis(drawn / 255.0, -1, 0)) for drawn in masks.probabilities
+    ]
 
 
 def _cannot(config: Config, data: RunData) -> str:
