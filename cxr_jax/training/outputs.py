@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from cxr_jax.aggregation import breasts_and_cases
 from cxr_jax.evaluation import (
     Evaluation,
     Predictions,
@@ -36,13 +35,13 @@ class Addition:
       name: of its numbers in `evaluation.json`.
       numbers: as JSON has them, but NaN for null; None for none.
       summary: lines at the run's end: what, and its value.
-      section: makes the report's section, when the report is written.
+      section: makes the report's section, when the report is written; None for none.
     """
 
     name: str
     numbers: Mapping[str, Any] | None
     summary: Sequence[tuple[str, str]]
-    section: "Callable[[], Section]"
+    section: "Callable[[], Section] | None"
 
 
 def write_results(
@@ -59,31 +58,25 @@ def write_results(
       The numbers of validation and test, both at the operating point and the temperature of
       validation.
     """
-    validation, test = _evaluate(predictions, config)
-    levels = _breast_levels(data, predictions)
-    level_tests = {level: _evaluate(splits, config)[1] for level, splits in levels.items()}
+    validation, test = evaluate_splits(predictions, config)
     if jax.process_index() == 0:
         for name, split in predictions.items():
             split.write_csv(folder / f"predictions_{name}.csv")
-        for level, splits in levels.items():
-            path = folder / f"predictions_test_{level}.csv"
-            splits["test"].write_csv(path, of=level.removesuffix("s"))
-        numbers = {"validation": validation, "test": test, **level_tests}
-        as_json: dict[str, Any] = {name: value.to_json() for name, value in numbers.items()}
-        as_json["temperature"] = validation.temperature
+        as_json: dict[str, Any] = {
+            "validation": validation.to_json(),
+            "test": test.to_json(),
+            "temperature": validation.temperature,
+        }
         as_json |= {more.name: without_nan(more.numbers) for more in additions}
         (folder / "evaluation.json").write_text(json.dumps(as_json, indent=2) + "\n")
-        _report(
-            folder, config, data, predictions["test"], validation, test, level_tests, history,
-            additions,
-        )  # fmt: skip
+        _report(folder, config, data, predictions["test"], validation, test, history, additions)
     return validation, test
 
 
-def _evaluate(
+def evaluate_splits(
     predictions: Mapping[str, Predictions], config: Config
 ) -> tuple[Evaluation, Evaluation]:
-    """The numbers of validation and test, both as `write_results` returns them."""
+    """The numbers of validation and test, both at validation's operating point and temperature."""
     threshold = choose_threshold(predictions["validation"])
     temperature = choose_temperature(predictions["validation"])
     key = jax.random.fold_in(jax.random.key(config.seed), 2**31 - 1)  # beyond any step's
@@ -100,18 +93,6 @@ def _evaluate(
     return validation, test
 
 
-def _breast_levels(
-    data: RunData, predictions: Mapping[str, Predictions]
-) -> dict[str, dict[str, Predictions]]:
-    """level -> split -> predictions of mammograms' breasts and cases; of other films nothing."""
-    levels: dict[str, dict[str, Predictions]] = {}
-    for name, split in predictions.items():
-        lateralities = [record.laterality for record in data.records(name)]
-        for level, aggregated in breasts_and_cases(split, lateralities).items():
-            levels.setdefault(level, {})[name] = aggregated
-    return {level: splits for level, splits in levels.items() if len(splits) == len(predictions)}
-
-
 def _report(
     folder: Path,
     config: Config,
@@ -119,12 +100,10 @@ def _report(
     predictions: Predictions,
     validation: Evaluation,
     test: Evaluation,
-    levels: Mapping[str, Evaluation],
     history: list[dict[str, Any]],
     additions: Sequence[Addition],
 ) -> None:
     # Imported here: Matplotlib and scikit-learn would cost every start two seconds.
-    from cxr_jax.reporting.breasts import breasts_section
     from cxr_jax.reporting.report import Findings, write_report
     from cxr_jax.reporting.sheets import augmentation_sheet, preprocessing_sheet
 
@@ -156,10 +135,7 @@ def _report(
             skipped=data.prepared.skipped,
             config=to_json(config),
             environment=json.loads((folder / "environment.json").read_text()),
-            sections=[
-                *([breasts_section({"images": test, **levels})] if levels else []),
-                *(more.section() for more in additions),
-            ],
+            sections=[more.section() for more in additions if more.section],
         ),
     )
 

@@ -15,6 +15,7 @@ from cxr_jax.evaluation import Evaluation, Predictions
 from cxr_jax.pipeline import loader
 from cxr_jax.pipeline.once import writing
 from cxr_jax.training import console, workdir
+from cxr_jax.training.breast_outputs import breasts_additions
 from cxr_jax.training.checkpoint import (
     Checkpoints,
     Progress,
@@ -96,7 +97,10 @@ def fit_one(
             for name in ("validation", "test")
         }
         here = dataclasses.replace(config, workdir=str(folder))
-        more = [*masks_addition(folder, config, data, predictions)]
+        more = [
+            *breasts_additions(folder, config, data, predictions),
+            *masks_addition(folder, config, data, predictions),
+        ]
         more += additions(here, data, predictions)
         validation, test = write_results(folder, config, data, predictions, history, more)
     console.say(summary(folder, test, more))

@@ -1,0 +1,50 @@
+"""What a run on mammograms writes of breasts and cases: predictions, numbers, a section."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import jax
+
+from cxr_jax.aggregation import breasts_and_cases
+from cxr_jax.evaluation import Predictions
+from cxr_jax.training.config import Config
+from cxr_jax.training.data import RunData
+from cxr_jax.training.outputs import Addition, evaluate_splits
+
+if TYPE_CHECKING:
+    from cxr_jax.reporting.page import Section
+
+
+def breasts_additions(
+    folder: Path, config: Config, data: RunData, predictions: Mapping[str, Predictions]
+) -> list[Addition]:
+    """Write `predictions_test_breasts.csv` and `…_cases.csv` where each film's side is known."""
+    splits = {
+        name: breasts_and_cases(split, [record.laterality for record in data.records(name)])
+        for name, split in predictions.items()
+    }
+    if not all(splits.values()):
+        return []
+    tests = {"images": evaluate_splits(predictions, config)[1]}
+    for level in ("breasts", "cases"):
+        aggregated = {name: split[level] for name, split in splits.items()}
+        tests[level] = evaluate_splits(aggregated, config)[1]
+        if jax.process_index() == 0:
+            path = folder / f"predictions_test_{level}.csv"
+            aggregated["test"].write_csv(path, of=level.removesuffix("s"))
+
+    def section() -> "Section":
+        from cxr_jax.reporting.breasts import breasts_section
+
+        return breasts_section(tests)
+
+    return [
+        Addition(
+            name=level,
+            numbers=tests[level].to_json(),
+            summary=[(f"AUROC, {level}", str(tests[level].estimates["auroc"]))],
+            section=section if level == "breasts" else None,
+        )
+        for level in ("breasts", "cases")
+    ]
