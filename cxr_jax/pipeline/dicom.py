@@ -35,11 +35,15 @@ class Exam:
       patient: a salted hash of the PatientID; "" where there is none.
       view: "PA", "AP", "CC", "MLO", …; "" where the file does not say.
       laterality: "L", "R" or "".
+      modality: "CR", "DX", "MG", …; "" where the file does not say.
+      body_part: "CHEST", "BREAST", …, or whatever was typed in; "" where the file does not say.
     """
 
     patient: str
     view: str
     laterality: str
+    modality: str = ""
+    body_part: str = ""
 
 
 def read_dicom(path: Path, *, window: int = 0) -> HostImage:
@@ -112,6 +116,8 @@ def read_exam(path: Path, *, salt: str) -> Exam:
         patient=hash_patient(patient, salt=salt) if patient else "",
         view=text["ViewPosition"],
         laterality=text["ImageLaterality"] or text["Laterality"],
+        modality=text["Modality"],
+        body_part=text["BodyPartExamined"],
     )
 
 
@@ -222,7 +228,14 @@ _REQUIRED = (
     "BitsStored",
     "PixelRepresentation",
 )
-_EXAM_TAGS = ("PatientID", "ViewPosition", "ImageLaterality", "Laterality")
+_EXAM_TAGS = (
+    "PatientID",
+    "ViewPosition",
+    "ImageLaterality",
+    "Laterality",
+    "Modality",
+    "BodyPartExamined",
+)
 
 _JPEG = (uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLossless, uid.JPEGLosslessSV1)
 _PLUGINS = {

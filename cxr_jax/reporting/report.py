@@ -13,7 +13,7 @@ from cxr_jax.evaluation import Estimate, Evaluation, Predictions
 from cxr_jax.reporting.curves import discrimination_curves, training_curves
 from cxr_jax.reporting.page import Section, write_page
 
-_NAMES = {
+NAMES = {
     "auroc": "AUROC",
     "average_precision": "Average precision",
     "sensitivity": "Sensitivity",
@@ -78,17 +78,17 @@ def _sections(findings: Findings) -> list[Section | None]:
                 f"Temperature scaling divides logits by {test.temperature:.3g}, fitted on the "
                 "validation images. Operating point, curves and the other numbers are of the "
                 "probabilities before it.",
-                *_cautions(test),
+                *cautions(test),
             ],
             table=[
                 ("", "test", "validation"),
                 *(
                     (
-                        _NAMES[name],
+                        NAMES[name],
                         str(test.estimates[name]),
                         str(findings.validation.estimates[name]),
                     )
-                    for name in _NAMES
+                    for name in NAMES
                 ),
                 (
                     "Cross entropy, class-weighted",
@@ -97,7 +97,7 @@ def _sections(findings: Findings) -> list[Section | None]:
                 ),
             ],
         ),
-        Section(title="Confusion at the operating point", table=_confusion(test)),
+        Section(title="Confusion at the operating point", table=confusion_table(test)),
         _discrimination(findings),
         *findings.sections,
         Section(title="Images", table=findings.counts, text=_skipped(findings.skipped)),
@@ -124,23 +124,23 @@ def _sections(findings: Findings) -> list[Section | None]:
     ]
 
 
-def _cautions(test: Evaluation) -> list[str]:
+def cautions(test: Evaluation) -> list[str]:
     """What a reader must not overlook."""
     auroc: Estimate = test.estimates["auroc"]
-    cautions = [
-        f"{_NAMES[name]}: {estimate.reason}."
+    said = [
+        f"{NAMES[name]}: {estimate.reason}."
         for name, estimate in test.estimates.items()
         if estimate.reason
     ]
     if auroc.high - auroc.low > _WIDE:
-        cautions.append(
+        said.append(
             f"The AUROC's interval, {auroc.low:.2f} to {auroc.high:.2f}, is wide: these images are "
             "too few to tell how good the model is."
         )
-    return cautions
+    return said
 
 
-def _confusion(test: Evaluation) -> list[tuple[str, str, str]]:
+def confusion_table(test: Evaluation) -> list[tuple[str, str, str]]:
     counts = {name: str(count) for name, count in test.confusion.items()}
     return [
         ("", "called positive", "called negative"),

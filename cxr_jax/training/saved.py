@@ -36,6 +36,12 @@ class SavedRun:
     threshold: float
     temperature: float
 
+    @property
+    def batch_size(self) -> int:
+        """The run's own, raised to a multiple of the devices that are here."""
+        devices = jax.device_count()
+        return -(-self.config.batch_size // devices) * devices
+
 
 def load_run(folder: Path) -> SavedRun:
     """Read config, best weights, operating point and temperature of a finished run.

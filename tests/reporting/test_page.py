@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from cxr_jax.evaluation import Estimate, Evaluation
 from cxr_jax.preprocess import PreprocessConfig
 from cxr_jax.reporting.page import Section, write_page
-from cxr_jax.reporting.report import _cautions
+from cxr_jax.reporting.report import cautions
 from cxr_jax.reporting.sheets import preprocessing_sheet
 
 
@@ -48,5 +48,5 @@ def test_what_a_reader_must_not_overlook_is_said(estimate, expected):
         confusion={},
         loss=0.5,
     )
-    cautions = " ".join(_cautions(evaluation))
-    assert expected in cautions if expected else cautions == ""
+    said = " ".join(cautions(evaluation))
+    assert expected in said if expected else said == ""
