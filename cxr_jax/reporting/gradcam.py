@@ -19,12 +19,13 @@ import numpy as np
 from jaxtyping import Array, Float, UInt
 from matplotlib.figure import Figure
 
+from cxr_jax import models
 from cxr_jax.models.densenet import DenseNet, DenseNetConfig
 from cxr_jax.models.segmenter import SegmenterConfig
 
 
 def grad_cam(
-    config: DenseNetConfig | SegmenterConfig,
+    config: models.NetworkConfig,
     variables: Mapping[str, Any],
     images: Float[Array, "batch height width channel"],
     *,
@@ -33,6 +34,7 @@ def grad_cam(
     """Compute Grad-CAM of a DenseNet, or of a segmenter's encoder and head.
 
     Args:
+      config: a DenseNetConfig or a SegmenterConfig.
       variables: as `models.init` makes them.
       images: standardised, as `models.apply` takes them.
       class_index: which logit; 1 is the finding of a binary task.
@@ -40,8 +42,16 @@ def grad_cam(
     Returns:
       Float32 in [0, 1], each image's own maximum 1, or 0 everywhere where nothing speaks for the
       class; bilinearly enlarged from the last maps, which are some 32 times coarser.
+
+    Raises:
+      ValueError: config is of another network.
     """
-    net = DenseNet(config.encoder if isinstance(config, SegmenterConfig) else config)
+    encoder = config.encoder if isinstance(config, SegmenterConfig) else config
+    if not isinstance(encoder, DenseNetConfig):
+        raise ValueError(
+            f"config must be of a DenseNet or a segmenter, got {type(config).__name__}"
+        )
+    net = DenseNet(encoder)
 
     def features(module: DenseNet, images: Array) -> Array:
         return module.features(images, train=False)

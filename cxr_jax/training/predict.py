@@ -39,7 +39,8 @@ def predict(
         out = predict_batch(variables, given)
         rows["label"].append(batch["label"][real, 0])
         rows["probability"].append(out["probability"][real, 0])
-        rows["loss"].append(out["loss"][real])
+        without = np.full(real.shape, np.nan, np.float32)  # the loss needs masks that are not there
+        rows["loss"].append(out.get("loss", without)[real])
         if rule is not None:
             drawn = np.round(255 * out["mask"][real]).astype(np.uint8)
             judged["dice"].append(_dice(drawn, batch["mask"][real], rule))

@@ -49,6 +49,12 @@ def load_run(folder: Path) -> SavedRun:
     Raises:
       CheckpointError: there is no such run, it has not finished, or a file of it is damaged.
     """
+    parts = sorted(path.parents[1].name for path in folder.glob("*/checkpoints/best"))
+    if parts and not (folder / "checkpoints").is_dir():
+        raise CheckpointError(
+            f"{folder}: holds several runs, {', '.join(parts)}; name one, such as "
+            f"{folder / parts[-1]}"
+        )
     check_run(folder)
     config = read_config(folder / "config.json")
     threshold, temperature = _read_evaluation(folder / "evaluation.json")

@@ -1,0 +1,107 @@
+"""Find the images of a data set that a run has learnt from, which would flatter it."""
+
+import csv
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from cxr_jax import datasets
+from cxr_jax.errors import CxrError, DataError
+from cxr_jax.pipeline.record import Record
+from cxr_jax.training.data import read_records
+from cxr_jax.training.saved import SavedRun
+
+_LEARNT_FROM = ("train", "validation")
+
+
+def seen(
+    saved: SavedRun, records: Sequence[Record], *, dataset: str, cache_dir: Path
+) -> tuple[dict[int, str], str]:
+    """Tell which images belong to a run's training or validation data.
+
+    Two rules. Within one data set, images of the same patients: its patients' ids mean the same
+    people (drawn data sets apart, where every seed has its own patients). And across data sets,
+    where ids mean nothing, within `folder`, and within drawn ones: files of the same content,
+    whatever their names, as far as the run's own files are still where they were. Another copy of
+    the same film, compressed or cropped in another way, is not found.
+
+    Args:
+      records: of the data set to be evaluated.
+      dataset: its name.
+      cache_dir: where the run's own phantoms lie, if it was trained on such.
+
+    Returns:
+      Position → why; and a warning where contents could not be compared, else "".
+
+    Raises:
+      DataError: the run's split.csv is missing or malformed.
+    """
+    images, patients = _learnt_from(saved.folder / "split.csv")
+    found: dict[int, str] = {}
+    is_same = dataset == saved.config.dataset
+    if is_same and dataset not in datasets.DRAWN:
+        found = {
+            position: f"patient {record.patient} is in {patients[record.patient]}"
+            for position, record in enumerate(records)
+            if record.patient in patients
+        }
+        if dataset != "folder":
+            return found, ""
+    try:
+        own = [r for r in read_records(saved.config, cache_dir) if r.image in images]
+    except (CxrError, OSError) as error:
+        return found, (
+            "whether images are among the run's own could not be told by their contents, as its "
+            f"data cannot be read: {error}"
+        )
+    for position, twin in _same_files(records, own).items():
+        found.setdefault(position, f"is {twin.image} of {images[twin.image]}")
+    return dict(sorted(found.items())), ""
+
+
+def _learnt_from(path: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """Image → split, and patient → split, of training and validation."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = [row for row in csv.DictReader(file) if row["split"] in _LEARNT_FROM]
+            return (
+                {row["image"]: row["split"] for row in rows},
+                {row["patient"]: row["split"] for row in rows},
+            )
+    except (OSError, UnicodeDecodeError, csv.Error, KeyError) as error:
+        raise DataError(
+            f"{path}: cannot be read, so that it cannot be told which patients the run was trained "
+            f"on: {error}"
+        ) from error
+
+
+def _same_files(records: Sequence[Record], own: Sequence[Record]) -> dict[int, Record]:
+    """Position → the record of `own` whose file has the same bytes; only equal sizes are read."""
+    by_size: dict[int, list[Record]] = {}
+    for record in own:
+        if (size := _size(record.path)) is not None:
+            by_size.setdefault(size, []).append(record)
+    digests: dict[Path, bytes] = {}
+    found = {}
+    for position, record in enumerate(records):
+        size = _size(record.path)
+        for other in by_size.get(size, []) if size is not None else []:
+            same = record.path.resolve() == other.path.resolve()
+            if same or _digest(record.path, digests) == _digest(other.path, digests):
+                found[position] = other
+                break
+    return found
+
+
+def _size(path: Path) -> int | None:
+    """In bytes; None where there is no such file."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
+
+
+def _digest(path: Path, known: dict[Path, bytes]) -> bytes:
+    if path not in known:
+        known[path] = hashlib.sha256(path.read_bytes()).digest()
+    return known[path]
