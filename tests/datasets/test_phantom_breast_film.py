@@ -7,6 +7,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from cxr_jax.artefacts import remove_artefacts
+from cxr_jax.breast_side import lies_right
 from cxr_jax.datasets.phantom_breast import draw_films
 from cxr_jax.datasets.phantom_breast_film import BreastPhantom
 from cxr_jax.datasets.phantom_breast_patient import (
@@ -132,6 +133,12 @@ def test_right_breasts_have_their_chest_wall_at_the_right_and_mlo_films_a_muscle
     top, rest = np.split(phantoms.pectoral[is_mlo], [48], axis=1)
     assert np.all(top.sum(axis=(1, 2)) > 48 * 10)
     assert np.all(top.mean(axis=(1, 2)) > 2 * rest.mean(axis=(1, 2)))
+
+
+def test_the_side_is_seen_whatever_the_edges_and_markers(phantoms):
+    for image, laterality in zip(phantoms.image, phantoms.laterality, strict=True):
+        assert lies_right(image) == (LATERALITIES[laterality] == "R")
+        assert lies_right(np.fliplr(image)) == (LATERALITIES[laterality] == "L")
 
 
 def test_the_breast_stands_out_and_keeps_away_from_the_marker(phantoms):
