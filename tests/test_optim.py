@@ -5,7 +5,7 @@ import numpy as np
 import optax
 import pytest
 
-from cxr_jax.optim import OPTIMIZERS, SCHEDULES, optimizer, schedule
+from cxr_jax.optim import OPTIMIZERS, SCHEDULES, by_depth, optimizer, schedule
 
 
 def values(made, steps):
@@ -173,3 +173,32 @@ def test_a_wrong_optimizer_is_refused(wrong, message):
     arguments = {"name": "sgd", **wrong}
     with pytest.raises(ValueError, match=message):
         optimizer(arguments.pop("name"), 0.1, **arguments)
+
+
+DEPTHS = {"head": 0, "late": 1, "early": 2}
+
+
+def test_earlier_parameters_change_later_and_less():
+    """By hand: depth d is divided by 2**d, and waits for 3 d steps."""
+    params = {name: jnp.zeros(()) for name in DEPTHS}
+    slow = by_depth(lambda _: DEPTHS, deepest=2, decay=2.0, unfreeze_every=3)
+    transform = optax.chain(optax.sgd(1.0), slow)
+    state, moved = transform.init(params), []
+    for _ in range(7):
+        updates, state = transform.update({name: jnp.ones(()) for name in DEPTHS}, state, params)
+        moved.append([-float(updates[name]) for name in DEPTHS])
+    assert moved == 3 * [[1, 0, 0]] + 3 * [[1, 0.5, 0]] + [[1, 0.5, 0.25]]
+
+
+def test_without_decay_and_freezing_depth_changes_nothing():
+    updates = {name: jnp.full((), 0.3) for name in DEPTHS}
+    transform = by_depth(lambda _: DEPTHS, deepest=2, decay=1.0)
+    found, _ = transform.update(updates, transform.init(updates))
+    assert found == updates
+
+
+def test_by_depth_refuses_what_would_speed_up_or_go_back():
+    with pytest.raises(ValueError, match=r"decay must be at least 1, got 0\.5"):
+        by_depth(lambda _: DEPTHS, deepest=2, decay=0.5)
+    with pytest.raises(ValueError, match="unfreeze_every must be at least 0, got -1"):
+        by_depth(lambda _: DEPTHS, deepest=2, unfreeze_every=-1)

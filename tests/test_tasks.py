@@ -1,10 +1,12 @@
-"""The binary task: targets, loss and probability of two exclusive classes."""
+"""The tasks: targets, loss and predictions of two exclusive classes, and of masks beside them."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 
-from cxr_jax.tasks import Binary
+from cxr_jax.tasks import Binary, MaskLoss, Segmentation
 
 
 def test_targets_are_smoothed_and_unknown_labels_told():
@@ -35,3 +37,57 @@ def test_the_probability_is_that_of_the_finding():
         [[0.5], [0.75]],
         rtol=1e-6,
     )
+
+
+MASK = jnp.zeros((2, 4, 4, 2)).at[0, :2, :2].set(1.0)
+
+
+def outlines(logits, **parts):
+    task = Segmentation(label=Binary(), mask_loss=MaskLoss(**parts))
+    batch = {"label": jnp.array([[1.0], [0.0]]), "mask": MASK.astype(jnp.uint8)}
+    targets, known = task.targets(batch, smoothing=0.1)
+    assert known.all()
+    return task.loss({"label": jnp.zeros((2, 2)), "mask": logits}, targets)
+
+
+def test_a_segmentations_loss_is_the_weighted_sum_of_its_parts():
+    logits = jax.random.normal(jax.random.key(0), MASK.shape)
+    alone = {
+        "dice": 1 - _dice(jax.nn.sigmoid(logits), MASK),
+        "cross_entropy": optax.sigmoid_binary_cross_entropy(logits, MASK).mean((1, 2, 3)),
+        "focal": optax.sigmoid_focal_loss(logits, MASK, gamma=2.0).mean((1, 2, 3)),
+    }
+    none = {"dice": 0.0, "cross_entropy": 0.0, "focal": 0.0, "classification": 0.0}
+    for name, expected in alone.items():
+        found = outlines(logits, **{**none, name: 1.0})
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+    both = outlines(logits, dice=2.0, cross_entropy=0.0, focal=0.5, classification=3.0)
+    expected = 2 * alone["dice"] + 0.5 * alone["focal"] + 3 * np.log(2)
+    np.testing.assert_allclose(both, expected, rtol=1e-5)
+
+
+def _dice(p, y):
+    """Each mask's own, of V-Net without squares, then their mean."""
+    overlap, size = (p * y).sum((1, 2)), p.sum((1, 2)) + y.sum((1, 2))
+    return ((2 * overlap + 1) / (size + 1)).mean(-1)
+
+
+def test_an_empty_prediction_of_an_empty_mask_costs_nothing():
+    certain = jnp.where(MASK > 0, 50.0, -50.0)
+    losses = outlines(certain, classification=0.0)
+    np.testing.assert_allclose(losses, 0.0, atol=1e-6)
+
+
+def test_masks_are_predicted_pixel_by_pixel_beside_the_label():
+    task = Segmentation(label=Binary())
+    logits = {"label": jnp.zeros((2, 2)), "mask": jnp.full((2, 4, 4, 1), np.log(3.0))}
+    found = task.predictions(logits)
+    np.testing.assert_allclose(found["mask"], 0.75, rtol=1e-6)
+    np.testing.assert_allclose(found["probability"], 0.5, rtol=1e-6)
+
+
+def test_a_loss_that_learns_no_mask_is_refused():
+    with pytest.raises(ValueError, match="one of dice, cross_entropy and focal must be > 0"):
+        MaskLoss(dice=0.0, cross_entropy=0.0)
+    with pytest.raises(ValueError, match=r"dice must be >= 0, got -1"):
+        MaskLoss(dice=-1.0)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cxr_jax.models import VARIANTS, DenseNetConfig, apply, by_name, init
+from cxr_jax.models import VARIANTS, DenseNetConfig, apply, by_name, depths, init
 
 GOLDENS = Path(__file__).parents[1] / "goldens"
 TINY = DenseNetConfig.tiny(num_classes=3)
@@ -251,3 +251,16 @@ def test_images_of_other_channels_are_refused(variables):
 def test_statistics_of_a_single_value_are_refused(variables):
     with pytest.raises(ValueError, match="more than one value per channel"):
         jitted(TINY, variables, jnp.zeros((1, 16, 16, 1)), train=True)
+
+
+def test_depths_count_from_the_head():
+    config = DenseNetConfig.tiny(num_classes=2)
+    params = init(jax.random.key(0), config, (32, 32, 1))["params"]
+    found = depths(config, params)
+    assert jax.tree.structure(found) == jax.tree.structure(params)
+    by_layer = {name: set(jax.tree.leaves(tree)) for name, tree in found["features"].items()}
+    assert set(jax.tree.leaves(found["classifier"])) == {0}
+    assert by_layer == {
+        "norm4": {1}, "denseblock3": {1}, "transition2": {2}, "denseblock2": {2},
+        "transition1": {3}, "denseblock1": {3}, "norm0": {3}, "conv0": {3},
+    }  # fmt: skip

@@ -227,3 +227,31 @@ if __name__ == "__main__":
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
     )
     assert (run.returncode, run.stdout, run.stderr) == (0, "(8, 32, 32, 1)\n", "")
+
+
+def test_images_without_the_finding_borrow_the_mask_of_one_with_it(tmp_path):
+    """Every mask holds its image's number; labels say which images may lend theirs."""
+    numbers = (np.full((8, 8), at, np.uint8) for at in range(20))
+    store.write_images(
+        tmp_path, ((image, image[..., None]) for image in numbers), size=8, dtype=np.uint8, masks=1
+    )
+    masked = Prepared(images=ImageStore(tmp_path), records=(), kept=np.arange(20), skipped=())
+    labels = (np.arange(20) % 4 == 0).astype(np.float32)[:, None]
+    chosen = np.arange(2, 20)  # image 0 has the finding, and is not in training
+
+    def epochs(seed):
+        batches = train_batches(masked, chosen, labels, batch_size=6, seed=seed, lend_masks=True)
+        return [next(batches) for _ in range(60)]
+
+    lent = []
+    for batch in epochs(0):
+        image, mask = batch["image"][:, 0, 0, 0], batch["mask"][:, 0, 0, 0]
+        has = batch["label"][:, 0] == 1
+        np.testing.assert_array_equal(mask[has], image[has])
+        lent += mask[~has].tolist()
+    assert set(lent) == {4, 8, 12, 16}
+    assert max(np.bincount(lent)) < 2 * len(lent) / 4  # by chance, and not always the same
+    for one, other in zip(epochs(0), epochs(0), strict=True):
+        np.testing.assert_array_equal(one["mask"], other["mask"])
+    with pytest.raises(DataError, match="none can lend its mask"):
+        train_batches(masked, chosen[:2], labels, batch_size=2, seed=0, lend_masks=True)

@@ -1,3 +1,4 @@
+import dataclasses
 from collections import Counter
 from pathlib import Path
 
@@ -125,3 +126,26 @@ def test_the_real_sample_splits_with_both_classes_everywhere(nih_sample):
     splits = np.array(split_by_patient(records, labels, seed=0))
     for name in SPLITS:
         assert set(labels[splits == name, 0]) == {0, 1}
+
+
+def test_patients_of_an_earlier_run_keep_their_split_and_the_others_are_divided():
+    records = patients(40)
+    labels = column(*(at % 2 for at in range(len(records))))
+    before = {"0": "test", "1": "train", "2": "validation", "99": "test"}
+    splits = split_by_patient(records, labels, seed=0, inherited=before)
+    of_patient = {record.patient: split for record, split in zip(records, splits, strict=True)}
+    assert {name: of_patient[name] for name in ("0", "1", "2")} == {
+        "0": "test", "1": "train", "2": "validation",
+    }  # fmt: skip
+    others = [of_patient[record.patient] for record in records if record.patient not in before]
+    assert set(others) == set(SPLITS)
+
+
+def test_a_test_patient_that_was_trained_on_is_refused():
+    records = [
+        dataclasses.replace(record, split="test" if record.patient in "12" else "train_validation")
+        for record in patients(6)
+    ]
+    labels = column(0, 1, 0, 1, 0, 1)
+    with pytest.raises(DataError, match="1 patients of the test set were seen in training"):
+        split_by_patient(records, labels, seed=0, inherited={"1": "train", "2": "test"})
