@@ -17,7 +17,7 @@ demo: $(READY)
 	$(BIN)/python -m experiments.cardiomegaly --lr=1e-3
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
 check: $(READY)
 	$(BIN)/ruff check .

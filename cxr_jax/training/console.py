@@ -45,16 +45,20 @@ def bar(total: int, description: str, *, initial: int = 0, unit: str = "it") -> 
     )
 
 
-def table_head() -> str:
-    """The titles of the epoch table."""
-    return "".join(title.rjust(_WIDTH) for title in COLUMNS)
+class EpochTable:
+    """A row an epoch, under titles that come with the first: those of the numbers it has."""
 
+    def __init__(self) -> None:
+        self._columns: dict[str, tuple[str, str]] = {}
 
-def table_row(row: Mapping[str, Any]) -> str:
-    """One epoch's numbers, under their titles."""
-    cells = dict(row, is_best="*" if row["is_best"] else "")
-    shown = (
-        "-" if cells.get(key) is None else layout.format(cells[key])
-        for key, layout in COLUMNS.values()
-    )
-    return "".join(cell.rjust(_WIDTH) for cell in shown).rstrip()
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Write one epoch's numbers."""
+        if not self._columns:
+            self._columns = {title: of for title, of in COLUMNS.items() if of[0] in row}
+            say("".join(title.rjust(_WIDTH) for title in self._columns))
+        cells = dict(row, is_best="*" if row["is_best"] else "")
+        shown = (
+            "-" if cells[key] is None else layout.format(cells[key])
+            for key, layout in self._columns.values()
+        )
+        say("".join(cell.rjust(_WIDTH) for cell in shown).rstrip())

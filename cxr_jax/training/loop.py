@@ -98,6 +98,7 @@ class Trainer:
     checkpoints: Checkpoints
     log: RunLog
     interrupted: Callable[[], bool] = lambda: False
+    _table: console.EpochTable = dataclasses.field(default_factory=console.EpochTable)
 
     def train(self, state: TrainState, progress: Progress) -> TrainState:
         """Train to the plan's end, or until patience ends; `progress` is kept up to date.
@@ -111,9 +112,8 @@ class Trainer:
         """
         step = int(state.step)
         state = self.parallel.place(state)
-        console.say(console.table_head())
         for row in progress.history:
-            console.say(console.table_row(row))
+            self._table.add(row)
         with contextlib.closing(self.log):
             state = self._train_epochs(state, step, progress)
         state = self.parallel.collect(state)
@@ -215,7 +215,7 @@ class Trainer:
         }
         progress.history.append(row)
         self.log.epoch(row)
-        console.say(console.table_row(row))
+        self._table.add(row)
         # Two zeros: a buffer cannot be donated twice.
         loss_sum, weight_sum = jnp.zeros((), jnp.float32), jnp.zeros((), jnp.float32)
         return self.parallel.place(
