@@ -40,7 +40,7 @@ def remove_artefacts(
       kind: "chest" fills sharp marks near the edge (letters, text, arrows, discs; white or black)
         from what surrounds them, and straight black or white borders up to 5 % deep from the
         film beside them; "breast" keeps the largest bright region and sets everything outside
-        of it to the background.
+        of it to the background, straight white borders that cut into it included.
       frame: chest only: marks have their centre this near to the left, right, top, bottom edge;
         fractions of this image's sides. Smaller where the film was cropped: the thorax is nearer.
 

@@ -42,7 +42,7 @@ def malignant(breast: Breast, lesion: Lesion, view: Int[Array, ""]) -> Seen:
     turns = jnp.arange(SPICULES) * (2 * jnp.pi / SPICULES) + lesion.spicule_turn
     rays = radius * jnp.stack([jnp.cos(turns), jnp.sin(turns)], axis=-1)
     tips = rays * lesion.spicule_length[:, None]
-    radii = jnp.full(SPICULES, 0.011)
+    radii = jnp.full(SPICULES, 0.010)
     spicules = strokes(x, y, jnp.stack([0.5 * rays, tips], axis=1), radii=radii, edge=breast.edge)
     fade = jnp.clip(1.4 - 0.40 * away / radius, 0, 1)
     shown = jnp.maximum(shown, lesion.weight * spicules * fade)
@@ -109,8 +109,8 @@ def _seen(
     inside = jnp.maximum(
         jnp.where(has_mass > 0, mass_inside, -1.0), jnp.where(has_grains > 0, grains_inside, -1.0)
     )
-    within = soft(breast.skin, edge=breast.edge)
+    seen = lesion.contrast * soft(breast.skin, edge=breast.edge)
     return Seen(
-        attenuation=within * (has_mass * mass + has_grains * grains),
+        attenuation=seen * (has_mass * mass + has_grains * grains),
         inside=jnp.minimum(inside, breast.skin),
     )

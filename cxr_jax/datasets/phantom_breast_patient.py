@@ -29,6 +29,7 @@ class Lesion(NamedTuple):
     present: Int[Array, ""]
     is_mass: Int[Array, ""]
     is_calcified: Int[Array, ""]
+    contrast: Scalar  # how much of it is seen, 0 to 1
     behind: Scalar  # distance behind the nipple, a fraction of the way to the chest wall
     level: Float[Array, "view"]  # distance from the axis, a fraction of the half height there
     radius: Scalar  # of a mass, a fraction of the way from nipple to chest wall
@@ -94,6 +95,7 @@ class Film(NamedTuple):
 
 _LESION = {
     "form": Range(0.0, 1.0),
+    "contrast": Range(0.4, 1.0),
     "behind": Range(0.30, 0.68),
     "level": Range(0.12, 0.58, (len(VIEWS),)),
     "radius": Range(0.10, 0.15),
