@@ -186,4 +186,5 @@ def _with_key(state: TrainState) -> TrainState:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return line.split(" [tensorstore_spec")[0]  # how it opened the file, in two thousand letters
