@@ -16,10 +16,8 @@ from cxr_jax.datasets.phantom_drawing import (
     strokes,
 )
 
-# Per laterality and view; the shorter words end with a repeated stroke of no length.
-_WORDS = (("LCC", "LMLO"), ("RCC", "RMLO"))
+_WORDS = (("LCC", "LMLO"), ("RCC", "RMLO"))  # laterality, view
 _PITCH = 1.45  # from letter to letter, in widths of one
-_LETTERS = 4
 
 
 class Burned(NamedTuple):
@@ -50,7 +48,7 @@ def burn(
     half_height = shape[0] / min(shape)
 
     band = soft(film.band / 2 - jnp.abs(out - film.band_inset - film.band / 2), edge=0.02)
-    band = film.band_brightness * band * soft(-breast - 0.12, edge=0.03)
+    band = band * soft(-breast - 0.12, edge=0.03) * film.band_brightness * (film.band > 0)
     letters, plate = marker(film, laterality=laterality, view=view, shape=shape)
     brightness = jnp.where(plate > letters, 0.9 * plate, jnp.maximum(band, 0.97 * letters))
     # Dark letters on a plate: the plate is burned, what it spells is not.
@@ -95,7 +93,10 @@ def marker(
 
 
 def _word_segments() -> Float[np.ndarray, "laterality view segment 2 2"]:
-    """The strokes of all words around (0, 0); a letter is 1 wide and 1.6 high."""
+    """The strokes of all words around (0, 0), the last repeated in those with fewer.
+
+    A letter is 1 wide and 1.6 high.
+    """
     words = []
     for word in (word for row in _WORDS for word in row):
         segments = glyph_segments(word)

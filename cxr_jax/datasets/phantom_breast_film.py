@@ -73,7 +73,7 @@ def draw_mammogram(
     if patient is None:
         patient = draw_patient(patient_key)
     film = draw_film(film_key)
-    grown = jax.tree.map(lambda both: both[laterality], patient.breasts)
+    grown = jax.tree.map(lambda both: both[laterality], patient.lesions)
     breast = structures.stand(patient, film, laterality=laterality, view=view, shape=shape)
     textures = structures.draw_textures(texture_key, shape)
     malignant = lesions.malignant(breast, grown.malignant, view)

@@ -46,15 +46,15 @@ class Lesion(NamedTuple):
     grain_length: Float[Array, "grain"]
 
 
-class Breast(NamedTuple):
-    """One of both: what stays from view to view."""
+class Lesions(NamedTuple):
+    """What may grow in a breast."""
 
     malignant: Lesion
     benign: Lesion
 
 
 class Patient(NamedTuple):
-    """What both breasts have in common, and the two."""
+    """What both breasts have in common, and the lesions of each."""
 
     reach: Scalar  # from the chest wall to the nipple
     roundness: Scalar  # half height by reach
@@ -66,7 +66,7 @@ class Patient(NamedTuple):
     pectoral_height: Scalar  # along the chest wall
     pectoral: Scalar  # attenuation
     axilla: Scalar  # width of the upper edge's breast beyond the muscle's, MLO
-    breasts: Breast  # [left, right]
+    lesions: Lesions  # of the left breast, of the right one
 
 
 class Film(NamedTuple):
@@ -165,15 +165,15 @@ def draw_patient(key: PRNGKeyArray) -> Patient:
     # Below 1/2 in the left breast, up to 1 in the right, above in none.
     malignant = jnp.stack([cancer < 0.5, (cancer >= 0.5) & (cancer < 1)])
     benign = numbers.pop("benign") < WITH_BENIGN
-    lesions = {name: numbers.pop(name) for name in _LESION}
-    form = lesions.pop("form")
+    drawn = {name: numbers.pop(name) for name in _LESION}
+    form = drawn.pop("form")
     above = jnp.sign(numbers.pop("malignant_above") - 0.5)
-    lesions["level"] *= jnp.stack([above, -above])[..., None]  # one above, one below the axis
-    lesions["present"] = jnp.stack([malignant, benign]).astype(jnp.int32)
-    lesions["is_mass"] = (form >= _ONLY_CALCIFIED).astype(jnp.int32)
-    lesions["is_calcified"] = (form < 1 - _ONLY_MASS).astype(jnp.int32)
-    breasts = Breast(*(Lesion(**{k: v[sort] for k, v in lesions.items()}) for sort in (0, 1)))
-    return Patient(breasts=breasts, **numbers)
+    drawn["level"] *= jnp.stack([above, -above])[..., None]  # one above, one below the axis
+    drawn["present"] = jnp.stack([malignant, benign]).astype(jnp.int32)
+    drawn["is_mass"] = (form >= _ONLY_CALCIFIED).astype(jnp.int32)
+    drawn["is_calcified"] = (form < 1 - _ONLY_MASS).astype(jnp.int32)
+    lesions = Lesions(*(Lesion(**{k: v[sort] for k, v in drawn.items()}) for sort in (0, 1)))
+    return Patient(lesions=lesions, **numbers)
 
 
 def draw_film(key: PRNGKeyArray) -> Film:
@@ -182,7 +182,7 @@ def draw_film(key: PRNGKeyArray) -> Film:
     numbers["edge_width"] *= numbers.pop("edge") < _EDGED
     style = numbers.pop("style")
     return Film(
-        marker=sum(((style >= share).astype(jnp.int32) for share in _STYLES), jnp.zeros((), int)),
+        marker=jnp.sum(style >= jnp.array(_STYLES), dtype=jnp.int32),
         marker_low=(numbers.pop("marker_place") < 0.5).astype(jnp.int32),
         edge_white=(numbers.pop("edge_shade") < _WHITE).astype(jnp.int32),
         **numbers,
