@@ -12,6 +12,8 @@ from dicom_files import write_dicom
 
 from cxr_jax.calibration import apply_temperature, fit_temperature
 from cxr_jax.commands import main
+from cxr_jax.commands import predict as commands_predict
+from cxr_jax.commands.prediction import predict_images
 
 
 def rows(path):
@@ -203,3 +205,16 @@ def test_arguments_that_make_no_sense_are_refused(arguments, capsys):
     with pytest.raises(SystemExit, match="2"):
         main(["predict", "--run=somewhere", *arguments])
     assert "usage: cxr predict" in capsys.readouterr().err
+
+
+def test_whoever_interrupts_keeps_what_was_predicted(run, films, tmp_path, capsys, monkeypatch):
+    def interrupted(*arguments, **options):
+        yield next(predict_images(*arguments, **options))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(commands_predict, "predict_images", interrupted)
+    assert predict(run, tmp_path / "out", films, "--formats=csv,json") == 1
+    assert capsys.readouterr().err == "interrupted\n"
+    (row,) = rows(tmp_path / "out" / "predictions.csv")
+    described = json.loads((tmp_path / "out" / "predictions.json").read_text())
+    assert [again["image"] for again in described["predictions"]] == [row["image"]]
