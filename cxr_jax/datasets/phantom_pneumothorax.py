@@ -43,7 +43,7 @@ _PNEUMOTHORAX = {
     "left": Range(0.0, 1.0),
     "depth": Range(0.0, 1.0),
     "direction": Range(0.0, jnp.pi / 2),
-    "tissue": Range(0.20, 0.32),
+    "tissue": Range(0.15, 0.27),
     "line": Range(0.06, 0.10),
 }
 

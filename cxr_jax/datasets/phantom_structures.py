@@ -149,9 +149,12 @@ def lungs(key: PRNGKeyArray, chest: Chest, film: Film, *, visceral: Plane, air: 
     inside = jnp.minimum(chest.cage - chest.s, chest.diaphragm - chest.v)
     depth = jnp.clip((chest.cage - chest.s) / 0.22, 0, 1)
     depth = 0.45 + 0.55 * depth * (2 - depth)
-    texture = smooth_noise(key, chest.u.shape, cells=18) * soft(visceral, edge=chest.edge)
+    lung = soft(visceral, edge=chest.edge)
+    texture = smooth_noise(key, chest.u.shape, cells=18) * lung
     seen = soft(chest.lungs, edge=chest.edge) + 0.12 * soft(inside, edge=chest.edge)
-    air = film.aeration * depth * seen * (0.42 * air + 0.012 * texture)
+    depth = lung * depth + (1 - lung) * jnp.sqrt(depth)  # so that a narrow gap is seen at the wall
+    air = jnp.minimum(air * depth, 1.12)  # at most what the chest holds
+    air = film.aeration * seen * (0.42 * air + 0.012 * depth * texture)
     windpipe = 0.07 * soft(0.035 - chest.s, edge=0.02) * soft(-0.30 - chest.v, edge=0.05)
     return -air - windpipe
 

@@ -219,7 +219,7 @@ def test_artefact_removal_leaves_the_lungs_alone(phantoms):
         changed = steps["clahe"] != steps["artefacts_removed"]
         lungs = preprocess.crop(lungs.astype(np.uint8), **dataclasses.asdict(crop)) > 0
         painted.append(changed[lungs].mean())
-    assert np.mean(np.array(painted) > 0.005) < 0.25
+    assert np.mean(np.array(painted) > 0.005) < 0.35
 
 
 def dilated(mask: np.ndarray, kernel: np.ndarray) -> np.ndarray:
