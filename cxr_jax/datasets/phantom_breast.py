@@ -22,7 +22,7 @@ from cxr_jax.datasets.table import Row
 from cxr_jax.pipeline.record import NO_FINDING, Record
 
 # Part of the directory's name: to be raised whenever a phantom comes out different.
-VERSION = 2
+VERSION = 3
 
 COLUMNS = ("image", "patient", "laterality", "view", "malignant", "benign")
 SMALLEST_IMAGE = 32

@@ -95,7 +95,7 @@ class Film(NamedTuple):
 
 _LESION = {
     "form": Range(0.0, 1.0),
-    "contrast": Range(0.4, 1.0),
+    "contrast": Range(0.55, 1.0),
     "behind": Range(0.30, 0.68),
     "level": Range(0.12, 0.58, (len(VIEWS),)),
     "radius": Range(0.10, 0.15),
