@@ -41,7 +41,7 @@ PRESET = Config(
 )
 
 # Phantoms are easier than patients: what two CPU cores train in minutes.
-DATASETS = {"phantom": {"image_size": 64, "epochs": 4}}
+DATASETS = {"phantom": {"image_size": 64, "epochs": 4, "ratio_epochs": 6}}
 
 if __name__ == "__main__":
     cli.main(PRESET, datasets=DATASETS)

@@ -17,7 +17,6 @@ import numpy as np
 from cxr_jax.cardiothoracic import cardiothoracic_ratio
 from cxr_jax.evaluation import Estimate, MaskPredictions, estimate_mean
 from cxr_jax.pipeline.record import Record
-from cxr_jax.tasks import MaskLoss
 from cxr_jax.training import console
 from cxr_jax.training.config import Config
 from cxr_jax.training.data import RunData
@@ -91,7 +90,7 @@ def _outlining(config: Config, folder: Path) -> Config:
         resume=config.resume and (folder / "config.json").is_file(),
         ratio=None,
         init_from=None,
-        segmentation=SegmentationConfig(masks=STRUCTURES, loss=MaskLoss(classification=0.0)),
+        segmentation=SegmentationConfig(masks=STRUCTURES),
         model=ratio.model,
         epochs=ratio.epochs,
         lr=ratio.lr,
