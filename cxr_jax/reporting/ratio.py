@@ -30,6 +30,7 @@ def ratio_section(
     scatter.set(xlabel="true ratio", ylabel="measured ratio", aspect="equal")
     difference.hist((measured - true)[found], bins=20, color=ACCENT)
     difference.set(xlabel="measured − true", ylabel="images")
+    difference.locator_params(axis="x", nbins=5)
     return Section(
         title="Cardiothoracic ratio",
         text=[
