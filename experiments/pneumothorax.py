@@ -50,7 +50,9 @@ PRESET = Config(
 )
 
 # Phantoms are easier than patients: what two CPU cores train in minutes.
-DATASETS = {"phantom": {"image_size": 96, "epochs": 3, "stage1_epochs": 6}}
+DATASETS = {
+    "phantom": {"image_size": 96, "epochs": 3, "stage1_epochs": 6, "decoder_width": 8},
+}
 
 if __name__ == "__main__":
     cli.main(PRESET, datasets=DATASETS)

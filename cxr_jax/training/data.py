@@ -100,9 +100,9 @@ def _check_masks(config: Config, records: Sequence[Record], masks: Sequence[str]
             known = sorted({mask for record in records for mask in record.masks})
             raise DataError(
                 f"data set {config.dataset} has no masks of {name}, which training with masks "
-                f"needs; it has {'those of ' + ', '.join(known) if known else 'none at all'}; train "
-                "stage 1 on another data set and continue here with --stage=2 --from=RUN, or take "
-                "--stage=scratch, which needs image labels alone"
+                f"needs; it has those of {', '.join(known) or 'nothing'}. Train stage 1 on another "
+                "data set and continue here with --stage=2 --from=RUN, or take --stage=scratch, "
+                "which needs image labels alone"
             )
 
 
