@@ -49,15 +49,7 @@ def load_run(folder: Path) -> SavedRun:
     Raises:
       CheckpointError: there is no such run, it has not finished, or a file of it is damaged.
     """
-    parts = sorted(path.parents[1].name for path in folder.glob("*/checkpoints/best"))
-    if parts and not (folder / "checkpoints").is_dir():
-        raise CheckpointError(
-            f"{folder}: holds several runs, {', '.join(parts)}; name one, such as "
-            f"{folder / parts[-1]}"
-        )
-    check_run(folder)
-    config = read_config(folder / "config.json")
-    threshold, temperature = _read_evaluation(folder / "evaluation.json")
+    config, threshold, temperature = read_finished(folder)
     recipe = make_recipe(config)
     size = config.preprocess.image_size
     here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
@@ -75,6 +67,22 @@ def load_run(folder: Path) -> SavedRun:
         threshold=threshold,
         temperature=temperature,
     )
+
+
+def read_finished(folder: Path) -> tuple[Config, float, float]:
+    """Read config, operating point and temperature of a finished run, and no weights.
+
+    Raises:
+      CheckpointError: as `load_run`.
+    """
+    parts = sorted(path.parents[1].name for path in folder.glob("*/checkpoints/best"))
+    if parts and not (folder / "checkpoints").is_dir():
+        raise CheckpointError(
+            f"{folder}: holds several runs, {', '.join(parts)}; name one, such as "
+            f"{folder / parts[-1]}"
+        )
+    check_run(folder)
+    return read_config(folder / "config.json"), *_read_evaluation(folder / "evaluation.json")
 
 
 def read_config(path: Path) -> Config:

@@ -10,10 +10,9 @@ import optax
 from cxr_jax import models, optim
 from cxr_jax.errors import CheckpointError
 from cxr_jax.pipeline.split import read_split
-from cxr_jax.training.checkpoint import check_run
 from cxr_jax.training.config import Config
 from cxr_jax.training.mask_config import StagesConfig
-from cxr_jax.training.saved import load_run, read_config
+from cxr_jax.training.saved import load_run, read_config, read_finished
 from cxr_jax.training.state import TrainState
 
 
@@ -33,8 +32,7 @@ def check_source(config: Config) -> None:
     source = source_of(config)
     if source is None:
         return
-    check_run(source)
-    there = read_config(source / "config.json")
+    there, *_ = read_finished(source)
     if there.model != config.model:
         raise CheckpointError(
             f"{source}: was trained with {there.model}, this run is of {config.model}; give "
