@@ -42,7 +42,7 @@ PRESET = Config(
     mixup_alpha=0.2,
     segmentation=SegmentationConfig(
         loss=MaskLoss(dice=1.0, cross_entropy=1.0, focal=0.0, classification=0.5),
-        rule=MaskRule(top=0.5, area=0.0, floor=0.5),
+        rule=MaskRule(top=0.75, area=0.0019, floor=0.5),
     ),
     stages=StagesConfig(
         stage="both", stage1="segment", dim_outside=0.5, lr_decay=2.6, unfreeze_every=0.5

@@ -9,7 +9,7 @@ import pytest
 from scipy.special import logit
 from sklearn import metrics as reference
 
-from cxr_jax.evaluation import Predictions, choose_threshold, evaluate
+from cxr_jax.evaluation import Predictions, choose_threshold, compare, estimate_mean, evaluate
 
 
 def predictions(labels, probabilities, patients=None):
@@ -117,3 +117,48 @@ def test_the_csv_has_the_promised_columns(tmp_path):
         "0.png,0,1,0.25",
         "1.png,1,,0.333333333",
     ]
+
+
+def test_a_model_is_no_better_than_itself_and_better_than_a_noisier_one(noisy):
+    same = compare(noisy, noisy, key=jax.random.key(0), samples=100)
+    assert (same.value, same.low, same.high) == (0.0, 0.0, 0.0)
+    random = np.random.default_rng(1).random(len(noisy.labels))
+    worse = predictions(noisy.labels, random, noisy.patients)
+    difference = compare(noisy, worse, key=jax.random.key(0), samples=300)
+    assert difference.value == pytest.approx(
+        reference.roc_auc_score(noisy.labels, noisy.probabilities)
+        - reference.roc_auc_score(noisy.labels, random)
+    )
+    assert 0 < difference.low < difference.value < difference.high
+    back = compare(worse, noisy, key=jax.random.key(0), samples=300)
+    assert (back.value, back.low, back.high) == pytest.approx(
+        (-difference.value, -difference.high, -difference.low), abs=1e-9
+    )
+
+
+def test_only_the_same_images_are_compared(noisy):
+    other = predictions(noisy.labels[1:], noisy.probabilities[1:], noisy.patients[1:])
+    with pytest.raises(ValueError, match="of the same images"):
+        compare(noisy, other, key=jax.random.key(0))
+
+
+def test_the_interval_of_a_mean_is_the_normal_one_for_many_patients():
+    values = np.random.default_rng(0).normal(size=900)
+    alone = estimate_mean(values, [str(i) for i in range(900)], key=jax.random.key(0))
+    half = 1.96 * values.std() / 30
+    assert (alone.low, alone.high) == pytest.approx(
+        (values.mean() - half, values.mean() + half), abs=0.01
+    )
+    # Nine films a patient, all alike, are no more than a hundred films.
+    alike = np.repeat(values[:100], 9)
+    patients = np.repeat(np.arange(100), 9).astype(str).tolist()
+    grouped = estimate_mean(alike, patients, key=jax.random.key(0))
+    half = 1.96 * values[:100].std() / 10
+    assert grouped.high - grouped.low == pytest.approx(2 * half, rel=0.15)
+
+
+def test_a_mean_without_images_or_of_one_patient_says_why():
+    nothing = estimate_mean(np.zeros(0), [], key=jax.random.key(0))
+    assert str(nothing) == "not defined: no images"
+    one = estimate_mean(np.ones(3), ["a"] * 3, key=jax.random.key(0))
+    assert str(one) == "1.000 (no interval: fewer than two patients)"

@@ -34,8 +34,8 @@ def masks_section(
         title="Masks",
         text=[
             "Dice is 2 |A ∩ B| / (|A| + |B|), 1 where both masks are empty. An image has a mask "
-            f"where at least {max(rule.area, 0):.4g} of its pixels reach {rule.top:g}; it takes "
-            f"all pixels that reach {rule.floor:g}.",
+            f"where a pixel, and at least {rule.area:.4g} of all, reach {rule.top:g}; it takes all "
+            f"pixels that reach {rule.floor:g}.",
         ],
         table=[("mean Dice", "test"), *((name, str(value)) for name, value in estimates.items())],
         figure=("masks", _sheet(masks, images, true, names, rule)),

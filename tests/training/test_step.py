@@ -10,7 +10,7 @@ import pytest
 
 from cxr_jax import models
 from cxr_jax.augment import AugmentConfig
-from cxr_jax.tasks import Binary
+from cxr_jax.tasks import Binary, Segmentation
 from cxr_jax.training.parallel import check_batch_size, make_parallel
 from cxr_jax.training.state import create_state
 from cxr_jax.training.step import Recipe, eval_step, make_inputs, train_step
@@ -181,3 +181,53 @@ def test_batches_that_devices_cannot_share_are_refused():
         check_batch_size("jit", PLAIN, batch_size=12)
     with pytest.raises(ValueError, match=r"pmap mixes within a device"):
         check_batch_size("pmap", recipe(), batch_size=8)
+
+
+def with_masks(size=BATCH):
+    masks = np.zeros((size, SIZE, SIZE, 1), np.uint8)
+    masks[:, 4:20, 8:24] = 1
+    return {**batch(size=size), "mask": masks}
+
+
+def test_outside_of_the_mask_training_images_are_dimmed_and_evaluated_ones_are_not():
+    dimmed = dataclasses.replace(PLAIN, dim_outside=0.5)
+    masked = with_masks()
+    keys = jax.random.split(jax.random.key(0))
+    plain, _, _ = make_inputs(*keys, masked, PLAIN)
+    found, _, _ = make_inputs(*keys, masked, dimmed)
+    mean, std = PLAIN.model.mean, PLAIN.model.std
+    grey = np.asarray(plain) * std + mean
+    expected = (np.where(masked["mask"] == 1, grey, grey / 2) - mean) / std
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    variables = fresh(PLAIN).variables
+    one, other = (eval_step(variables, masked, recipe=r) for r in (PLAIN, dimmed))
+    np.testing.assert_array_equal(one["probability"], other["probability"])
+
+
+def test_masks_are_augmented_with_their_images_and_mixed_like_them():
+    """Images that are their own masks stay so through everything but brightness."""
+    task = Segmentation(label=Binary())
+    masked = with_masks()
+    masked["image"] = masked["mask"] * np.uint8(255)
+    drawn = dataclasses.replace(
+        PLAIN, task=task, augment=AugmentConfig(brightness=0.0), mixup_alpha=1.0
+    )
+    images, targets, _ = make_inputs(*jax.random.split(jax.random.key(1)), masked, drawn)
+    grey = np.asarray(images) * PLAIN.model.std + PLAIN.model.mean
+    assert targets["mask"].shape == grey.shape
+    assert 0 < np.asarray(targets["mask"]).mean() < 1
+    # Bilinear images and nearest-neighbour masks differ at outlines alone.
+    assert (np.abs(grey - targets["mask"]) > 0.6).mean() < 0.01
+    assert np.abs(grey - targets["mask"]).mean() < 0.05
+
+
+def test_a_segmenter_evaluates_without_masks_but_then_without_a_loss():
+    model = models.SegmenterConfig(encoder=PLAIN.model, decoder_width=2)
+    segmenting = dataclasses.replace(PLAIN, model=model, task=Segmentation(label=Binary()))
+    variables = fresh(segmenting).variables
+    found = eval_step(variables, batch(), recipe=segmenting)
+    assert found.keys() == {"probability", "mask"}
+    assert found["mask"].shape == (BATCH, SIZE, SIZE, 1)
+    whole = eval_step(variables, with_masks(), recipe=segmenting)
+    assert np.isfinite(whole["loss"]).all()
+    np.testing.assert_array_equal(found["mask"], whole["mask"])
