@@ -34,6 +34,7 @@ from cxr_jax.pipeline.once import writing
 from cxr_jax.pipeline.prepare import ON_BAD_IMAGE, Prepared, prepare
 from cxr_jax.pipeline.record import NO_FINDING, Record
 from cxr_jax.pipeline.select import NEGATIVES, select
+from cxr_jax.training.outputs import network_title
 from cxr_jax.training.parallel import make_predict
 from cxr_jax.training.predict import predict
 from cxr_jax.training.saved import SavedRun, load_run
@@ -166,8 +167,8 @@ def _new(
     Raises:
       DataError: there are others, which --only_new would leave out; or none is new.
     """
-    found, warning = seen(saved, records, dataset=arguments.dataset, cache_dir=cache_dir)
-    if warning:
+    found, told = seen(saved, records, dataset=arguments.dataset, cache_dir=cache_dir)
+    for warning in told:
         print(f"warning: {warning}", file=sys.stderr)
     if found and not arguments.only_new:
         shown = "; ".join(f"{records[i].image} {why}" for i, why in list(found.items())[:_SHOWN])
@@ -207,7 +208,8 @@ def _write(
             csv.writer(file).writerows([("image", "reason"), *prepared.skipped])
     write_external_report(
         out / "report.html",
-        title=f"{saved.config.finding}: {saved.folder.resolve().name} on {asked['dataset']}",
+        title=f"{saved.config.finding}: {network_title(saved.config)} of "
+        f"{saved.folder.resolve().name} on {asked['dataset']}",
         asked={name: str(value) for name, value in asked.items()},
         predictions=predictions,
         evaluation=evaluation,

@@ -6,18 +6,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cxr_jax import datasets
+from cxr_jax.datasets import shares_films
 from cxr_jax.errors import CxrError, DataError
 from cxr_jax.pipeline.record import Record
+from cxr_jax.training.config import Config
 from cxr_jax.training.data import read_records
-from cxr_jax.training.saved import SavedRun
+from cxr_jax.training.saved import SavedRun, lineage
 
 _LEARNT_FROM = ("train", "validation")
 
 
 def seen(
     saved: SavedRun, records: Sequence[Record], *, dataset: str, cache_dir: Path
-) -> tuple[dict[int, str], str]:
-    """Tell which images belong to a run's training or validation data.
+) -> tuple[dict[int, str], list[str]]:
+    """Tell which images belong to the training or validation data of a run, or of one before it.
 
     Two rules. Within one data set, images of the same patients: its patients' ids mean the same
     people (drawn data sets apart, where every seed has its own patients). And across data sets,
@@ -26,20 +28,39 @@ def seen(
     the same film, compressed or cropped in another way, is not found.
 
     Args:
+      saved: the run; those that it started from (stage 1, --init_from) count too.
       records: of the data set to be evaluated.
       dataset: its name.
       cache_dir: where the run's own phantoms lie, if it was trained on such.
 
     Returns:
-      Position → why; and a warning where contents could not be compared, else "".
+      Position → why; and warnings of what could not be told.
 
     Raises:
-      DataError: the run's split.csv is missing or malformed.
+      DataError: a run's split.csv is missing or malformed.
     """
-    images, patients = _learnt_from(saved.folder / "split.csv")
+    runs, lost = lineage(saved.folder)
     found: dict[int, str] = {}
-    is_same = dataset == saved.config.dataset
-    if is_same and dataset not in datasets.DRAWN:
+    told = [f"a run that this one started from cannot be looked into: {lost}"] if lost else []
+    for folder, config in runs:
+        in_run, warning = _seen_by(folder, config, records, dataset=dataset, cache_dir=cache_dir)
+        found = in_run | found
+        told += [warning] if warning else []
+        if shares_films(config.dataset, dataset):
+            told.append(
+                f"{dataset} and {config.dataset}, which the run has learnt from, show the same "
+                "films under other names, so that images may have been seen in training"
+            )
+    return dict(sorted(found.items())), told
+
+
+def _seen_by(
+    folder: Path, config: Config, records: Sequence[Record], *, dataset: str, cache_dir: Path
+) -> tuple[dict[int, str], str]:
+    """The same of one run alone; "" for no warning."""
+    images, patients = _learnt_from(folder / "split.csv")
+    found: dict[int, str] = {}
+    if dataset == config.dataset and dataset not in datasets.DRAWN:
         found = {
             position: f"patient {record.patient} is in {patients[record.patient]}"
             for position, record in enumerate(records)
@@ -48,7 +69,7 @@ def seen(
         if dataset != "folder":
             return found, ""
     try:
-        own = [r for r in read_records(saved.config, cache_dir) if r.image in images]
+        own = [r for r in read_records(config, cache_dir) if r.image in images]
     except (CxrError, OSError) as error:
         return found, (
             "whether images are among the run's own could not be told by their contents, as its "
@@ -56,7 +77,7 @@ def seen(
         )
     for position, twin in _same_files(records, own).items():
         found.setdefault(position, f"is {twin.image} of {images[twin.image]}")
-    return dict(sorted(found.items())), ""
+    return found, ""
 
 
 def _learnt_from(path: Path) -> tuple[dict[str, str], dict[str, str]]:

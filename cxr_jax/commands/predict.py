@@ -99,7 +99,7 @@ def _read_all(
         try:
             image = read_image(file, config)
         except BadImageError as error:
-            _fail(failed, file, error.reason)
+            _fail(failed, file, f"{error.reason}; {error.cure}")
             continue
         for warning in image.warnings:
             print(f"warning: {file}: {warning}", file=sys.stderr, flush=True)

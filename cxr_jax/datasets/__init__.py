@@ -14,6 +14,14 @@ from cxr_jax.pipeline.record import Record
 DRAWN = ("phantom", "phantom_breast")
 NAMES = (*DRAWN, "nih", "siim", "cbis_ddsm", "folder")
 
+# Data sets of the same films under other names: they must not test each other.
+_SAME_FILMS = (frozenset({"siim", "nih"}),)
+
+
+def shares_films(one: str, other: str) -> bool:
+    """Whether two different data sets show the same films under other names."""
+    return one != other and any({one, other} <= same for same in _SAME_FILMS)
+
 
 def read(name: str, data_dir: Path) -> list[Record]:
     """Read a data set's records.

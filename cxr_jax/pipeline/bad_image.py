@@ -18,11 +18,12 @@ CONVERT = f"convert it, {LEAVE_OUT}"
 
 
 class BadImageError(DataError):
-    """One image cannot be used; `reason` says why, without the path and the cure."""
+    """One image cannot be used; `reason` says why, `cure` what to do with the one image."""
 
     def __init__(self, path: Path, reason: str, cure: str) -> None:
         # A reason may quote a damaged file.
         self.reason = "".join(c if c.isprintable() else " " for c in reason)[:400]
+        self.cure = cure.removesuffix(f", {LEAVE_OUT}")
         super().__init__(f"{path}: {self.reason}; {cure}")
 
 

@@ -13,30 +13,30 @@ INK, ACCENT, FAINT = "#1f2933", "#0b6e99", "#9aa5b1"
 
 
 def training_curves(history: Sequence[Mapping[str, Any]]) -> Figure:
-    """Loss of training and validation, validation AUROC, and learning rate, against the epoch."""
+    """Loss, the validation score that chooses the model, and learning rate, by epoch."""
     figure = Figure(figsize=(11, 3.2), layout="constrained")
-    loss, auroc, rate = figure.subplots(1, 3)
+    loss, score, rate = figure.subplots(1, 3)
     epochs = [row["epoch"] for row in history]
 
     def values(key: str) -> list[float]:
         return [np.nan if row[key] is None else row[key] for row in history]
 
+    has_masks = "validation_dice" in history[0]
+    kept_by, name = ("validation_dice", "Dice") if has_masks else ("validation_auroc", "AUROC")
     loss.plot(
         epochs, values("train_loss"), marker="o", color=FAINT, label="training (smoothed, mixed)"
     )
     loss.plot(epochs, values("validation_loss"), marker="o", color=ACCENT, label="validation")
-    loss.set(title="Cross entropy", xlabel="epoch")
+    loss.set(title="Loss of masks and label" if has_masks else "Cross entropy", xlabel="epoch")
     loss.legend(frameon=False)
-    auroc.plot(epochs, values("validation_auroc"), marker="o", color=ACCENT)
-    best = [row for row in history if row["is_best"] and row["validation_auroc"] is not None]
+    score.plot(epochs, values(kept_by), marker="o", color=ACCENT)
+    best = [row for row in history if row["is_best"] and row[kept_by] is not None]
     if best:
-        auroc.plot(
-            best[-1]["epoch"], best[-1]["validation_auroc"], "o", ms=12, mfc="none", color=INK
-        )
-    auroc.set(title="Validation AUROC (ring: the model kept)", xlabel="epoch")
+        score.plot(best[-1]["epoch"], best[-1][kept_by], "o", ms=12, mfc="none", color=INK)
+    score.set(title=f"Validation {name} (ring: the model kept)", xlabel="epoch")
     rate.plot(epochs, values("lr"), marker="o", color=ACCENT)
     rate.set(title="Learning rate at the epoch's end", xlabel="epoch")
-    for axes in (loss, auroc, rate):
+    for axes in (loss, score, rate):
         axes.xaxis.get_major_locator().set_params(integer=True)
     return figure
 

@@ -33,9 +33,10 @@ def masks_section(
     return Section(
         title="Masks",
         text=[
-            "Dice is 2 |A ∩ B| / (|A| + |B|), 1 where both masks are empty. An image has a mask "
-            f"where a pixel, and at least {rule.area:.4g} of all, reach {rule.top:g}; it takes all "
-            f"pixels that reach {rule.floor:g}.",
+            "Dice is 2 |A ∩ B| / (|A| + |B|), 1 where both masks are empty, as SIIM-ACR scores it; "
+            "of the masks as the network sees them, cropped and resized with their images.",
+            f"An image has a mask where a pixel, and at least {rule.area:.4g} of all, reach "
+            f"{rule.top:g}; it takes all pixels that reach {rule.floor:g}.",
         ],
         table=[("mean Dice", "test"), *((name, str(value)) for name, value in estimates.items())],
         figure=("masks", _sheet(masks, images, true, names, rule)),
@@ -67,5 +68,9 @@ def _sheet(
             for mask, colour in ((true[at][..., channel], _TRUE), (drawn, _DRAWN)):
                 if mask.any():
                     axes.contour(mask, [0.5], colors=colour, linewidths=1)
-        axes.set_title(f"{names[at]}: {masks.dice[at].mean():.2f}", fontsize=8)
+        axes.set_title(f"{masks.dice[at].mean():.2f}  {_short(names[at])}", fontsize=8)
     return figure
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 24 else f"…{name[-23:]}"

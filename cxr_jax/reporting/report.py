@@ -91,7 +91,9 @@ def _sections(findings: Findings) -> list[Section | None]:
                     for name in NAMES
                 ),
                 (
-                    "Cross entropy, class-weighted",
+                    "Cross entropy, class-weighted"
+                    if findings.predictions.masks is None
+                    else "Loss of masks and label",
                     f"{test.loss:.4f}",
                     f"{findings.validation.loss:.4f}",
                 ),

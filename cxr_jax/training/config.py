@@ -84,7 +84,7 @@ class Config:
         None, "of the loss: normal, abnormal; 1,1 = off"
     )
     patience: int = setting(
-        0, "stop after so many epochs without a better validation AUROC; 0 = never"
+        0, "stop after so many epochs without a better validation AUROC (Dice of masks); 0 = never"
     )
     checkpoint_every: int = setting(
         500, "checkpoints also within an epoch; 0 = only at its end", unit="steps"
@@ -185,6 +185,13 @@ MACHINE_FIELDS = (
     "resume",
     "max_steps",
     "checkpoint_every",
+    # Of what is trained beside a run, which has a config of its own.
+    "ratio.enabled",
+    "ratio.model",
+    "ratio.epochs",
+    "ratio.lr",
+    "stages.compare_scratch",
+    "stages.source",  # the same run by another path
 )
 
 

@@ -52,7 +52,8 @@ class RunData:
                 len({record.patient for record in self.records(split)}),
                 int(self.labels[self.indices(split)].sum()),
             )
-            for split in SPLITS
+            for split in (*SPLITS, "unused")
+            if split in SPLITS or split in self.splits
         ]
 
 
@@ -100,7 +101,7 @@ def _check_masks(config: Config, records: Sequence[Record], masks: Sequence[str]
             known = sorted({mask for record in records for mask in record.masks})
             raise DataError(
                 f"data set {config.dataset} has no masks of {name}, which training with masks "
-                f"needs; it has those of {', '.join(known) or 'nothing'}. Train stage 1 on another "
+                f"needs (masks it has: {', '.join(known) or 'none'}). Train stage 1 on another "
                 "data set and continue here with --stage=2 --from=RUN, or take --stage=scratch, "
                 "which needs image labels alone"
             )

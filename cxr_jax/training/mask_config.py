@@ -1,6 +1,7 @@
 """What a recipe does with masks."""
 
 import dataclasses
+import math
 
 from cxr_jax.mask_rule import MaskRule
 from cxr_jax.models import VARIANTS
@@ -20,6 +21,10 @@ class SegmentationConfig:
     loss: MaskLoss = MaskLoss()
     rule: MaskRule = MaskRule()
     decoder_width: int = setting(16, "channels of the decoder at full resolution")
+
+    def __post_init__(self) -> None:
+        if self.decoder_width < 1:
+            raise ValueError(f"decoder_width must be at least 1, got {self.decoder_width}")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -60,10 +65,10 @@ class StagesConfig:
         check_choices(self)
         if not 0 <= self.dim_outside < 1:
             raise ValueError(f"dim_outside must be in [0, 1), got {self.dim_outside}")
-        if not self.lr_decay >= 1:
+        if not 1 <= self.lr_decay < math.inf:
             raise ValueError(f"lr_decay must be >= 1, got {self.lr_decay}")
-        if not self.unfreeze_every >= 0:
-            raise ValueError(f"unfreeze_every must be >= 0, got {self.unfreeze_every}")
+        if not 0 <= self.unfreeze_every <= 1000:
+            raise ValueError(f"unfreeze_every must be in [0, 1000], got {self.unfreeze_every}")
         for name in ("train_labels", "stage1_epochs"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -100,5 +105,5 @@ class RatioConfig:
     def __post_init__(self) -> None:
         check_choices(self)
         for name in ("epochs", "lr"):
-            if not getattr(self, name) > 0:
+            if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"ratio_{name} must be > 0, got {getattr(self, name)}")

@@ -107,14 +107,12 @@ def _report(
     from cxr_jax.reporting.report import Findings, write_report
     from cxr_jax.reporting.sheets import augmentation_sheet, preprocessing_sheet
 
-    size = config.preprocess.image_size
     against = {"no_finding": "no finding", "others": "all others"}[config.negatives]
     samples = _samples(data)
     write_report(
         folder / "report.html",
         Findings(
-            title=f"{config.finding} against {against}{_stage(config)}: "
-            f"{_network(config.model)}, {size} x {size}",
+            title=f"{config.finding} against {against}{_stage(config)}: {network_title(config)}",
             subtitle=f"{config.experiment} on {config.dataset}, {folder.name}",
             validation=validation,
             test=test,
@@ -150,9 +148,12 @@ def _stage(config: Config) -> str:
     return f", stage 1 ({config.stages.stage1.replace('_', ' ')})"
 
 
-def _network(model: str) -> str:
-    """DenseNet-121 of "densenet121"."""
-    return model.replace("densenet", "DenseNet-") if model != "tiny" else "tiny DenseNet"
+def network_title(config: Config) -> str:
+    """Network and image size, such as DenseNet-121, 224 x 224."""
+    size = config.preprocess.image_size
+    named = {"tiny": "tiny DenseNet"}
+    network = named.get(config.model) or config.model.replace("densenet", "DenseNet-")
+    return f"{network}, {size} x {size}"
 
 
 def _samples(data: RunData) -> list[int]:

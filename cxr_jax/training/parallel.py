@@ -117,12 +117,19 @@ def _pmap(recipe: Recipe, optimizer: optax.GradientTransformation) -> Parallel:
 
     return Parallel(
         place=lambda state: jax.tree.map(
-            lambda leaf: jnp.broadcast_to(leaf, (devices, *leaf.shape)), state
+            lambda leaf: jnp.broadcast_to(_uncommitted(leaf), (devices, *leaf.shape)), state
         ),
         train_step=train,
         collect=_first,
         predict=make_predict(recipe),
     )
+
+
+def _uncommitted(leaf: jax.Array) -> jax.Array:
+    """Bound to no device, as what comes from a checkpoint is."""
+    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        return jax.random.wrap_key_data(_uncommitted(jax.random.key_data(leaf)))
+    return jnp.asarray(np.asarray(leaf))
 
 
 def _first(tree: Any) -> Any:

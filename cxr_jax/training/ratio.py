@@ -15,6 +15,7 @@ import jax
 import numpy as np
 
 from cxr_jax.cardiothoracic import cardiothoracic_ratio
+from cxr_jax.errors import TrainingError
 from cxr_jax.evaluation import Estimate, MaskPredictions, estimate_mean
 from cxr_jax.pipeline.record import Record
 from cxr_jax.training import console
@@ -55,7 +56,13 @@ def measure_ratio(config: Config, data: RunData, interrupted: Callable[[], bool]
         )
     folder = Path(str(config.workdir))
     console.say("\ncardiothoracic ratio: training the outlines of heart and lungs")
-    run = fit_one(_outlining(config, folder / "ratio"), interrupted=interrupted)
+    try:
+        run = fit_one(_outlining(config, folder / "ratio"), interrupted=interrupted)
+    except TrainingError as error:
+        raise TrainingError(
+            f"outlines of heart and lungs: {error} (theirs are --ratio_lr and --ratio_epochs; "
+            "--nocardiothoracic_ratio goes without)"
+        ) from error
     masks = run.predictions["test"].masks
     assert masks is not None
     measured = np.array(measure(masks))

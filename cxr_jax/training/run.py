@@ -10,7 +10,7 @@ import jax
 import optax
 
 from cxr_jax import models, optim
-from cxr_jax.errors import ConfigError
+from cxr_jax.errors import ConfigError, CxrError
 from cxr_jax.evaluation import Evaluation, Predictions
 from cxr_jax.pipeline import loader
 from cxr_jax.pipeline.once import writing
@@ -79,8 +79,7 @@ def fit_one(
       CxrError: files, directories or checkpoints cannot be used, or training diverges; the message
         names what and the cure.
     """
-    recipe = make_recipe(config)
-    _check_trainable(config, recipe)
+    recipe = _checked_recipe(config)
     cache_dir = Path(config.cache_dir).expanduser()
     workdir.use_compilation_cache(cache_dir)
     workdir.warn_of_idle_gpu()
@@ -101,9 +100,15 @@ def fit_one(
             *breasts_additions(folder, config, data, predictions),
             *masks_addition(folder, config, data, predictions),
         ]
-        more += additions(here, data, predictions)
+        failure: CxrError | None = None
+        try:
+            more += additions(here, data, predictions)
+        except CxrError as error:  # what was trained so far is reported all the same
+            failure = error
         validation, test = write_results(folder, config, data, predictions, history, more)
     console.say(summary(folder, test, more))
+    if failure is not None:
+        raise failure
     return Run(
         workdir=folder,
         config=config,
@@ -116,17 +121,20 @@ def fit_one(
     )
 
 
-def _check_trainable(config: Config, recipe: Recipe) -> None:
-    """Refuse before anything is loaded what this network or this machine cannot do."""
+def _checked_recipe(config: Config) -> Recipe:
+    """The recipe; refused before anything is loaded where network or machine cannot do it."""
     size = config.preprocess.image_size
     if config.init_from is not None:
         check_run(Path(config.init_from).expanduser())
-    check_source(config)
+    if not config.resume:
+        check_source(config)
     try:
+        recipe = make_recipe(config)
         check_batch_size(config.parallel, recipe, batch_size=config.batch_size)
         models.check_image_shape(recipe.model, (size, size, 1))
     except ValueError as error:
         raise ConfigError(str(error)) from error
+    return recipe
 
 
 def _train(
@@ -209,7 +217,8 @@ def _start(
         state = dataclasses.replace(
             state, params=variables["params"], batch_stats=variables["batch_stats"]
         )
-    if config.stages is not None and config.stages.stage == "2":
+    resumed = config.resume and checkpoints.last_step is not None
+    if config.stages is not None and config.stages.stage == "2" and not resumed:
         state = take_encoder(config, state)
     if config.resume:
         state, progress = checkpoints.restore(state, batches)

@@ -78,8 +78,8 @@ def read_finished(folder: Path) -> tuple[Config, float, float]:
     parts = sorted(path.parents[1].name for path in folder.glob("*/checkpoints/best"))
     if parts and not (folder / "checkpoints").is_dir():
         raise CheckpointError(
-            f"{folder}: holds several runs, {', '.join(parts)}; name one, such as "
-            f"{folder / parts[-1]}"
+            f"{folder}: holds several runs; name one of "
+            f"{', '.join(str(folder / part) for part in parts)}"
         )
     check_run(folder)
     return read_config(folder / "config.json"), *_read_evaluation(folder / "evaluation.json")
@@ -99,6 +99,40 @@ def read_config(path: Path) -> Config:
         raise CheckpointError(f"{path}: is not a run's config: {error}") from error
 
 
+def lineage(folder: Path) -> tuple[list[tuple[Path, Config]], str]:
+    """A run and all that it started from, nearest first: directory and config.
+
+    Returns:
+      The runs; and of what cannot be read any more a word, else "".
+
+    Raises:
+      CheckpointError: the run's own config cannot be read.
+    """
+    found: list[tuple[Path, Config]] = []
+    waiting = [folder]
+    lost = ""
+    while waiting:
+        at = waiting.pop(0)
+        if at in [known for known, _ in found]:
+            continue
+        try:
+            config = read_config(at / "config.json")
+        except CheckpointError as error:
+            if not found:
+                raise
+            lost = str(error)
+            continue
+        found.append((at, config))
+        sources = (config.stages.source if config.stages else None, config.init_from)
+        waiting += [Path(source).expanduser() for source in sources if source is not None]
+    return found, lost
+
+
+def _whole(folder: Path) -> Path:
+    """The directory to resume: of a stage that of both."""
+    return folder.parent if folder.name in ("stage1", "stage2", "scratch", "ratio") else folder
+
+
 def _read_evaluation(path: Path) -> tuple[float, float]:
     """Operating point and temperature."""
     try:
@@ -107,7 +141,7 @@ def _read_evaluation(path: Path) -> tuple[float, float]:
     except FileNotFoundError as error:
         raise CheckpointError(
             f"{path}: is missing, so the run has not finished; continue it with --resume "
-            f"--workdir={path.parent}"
+            f"--workdir={_whole(path.parent)}"
         ) from error
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from error

@@ -2,17 +2,19 @@
 
 import dataclasses
 import functools
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
 import optax
 
 from cxr_jax import models, optim
+from cxr_jax.datasets import shares_films
 from cxr_jax.errors import CheckpointError
 from cxr_jax.pipeline.split import read_split
 from cxr_jax.training.config import Config
 from cxr_jax.training.mask_config import StagesConfig
-from cxr_jax.training.saved import load_run, read_config, read_finished
+from cxr_jax.training.saved import lineage, load_run, read_finished
 from cxr_jax.training.state import TrainState
 
 
@@ -41,17 +43,31 @@ def check_source(config: Config) -> None:
 
 
 def inherited_splits(config: Config) -> Mapping[str, str]:
-    """Patient → split of stage 1; nothing where it saw another data set, whose patients are other.
+    """Patient → split of stage 1, and of what it started from.
+
+    Runs on other data sets have nothing to inherit, as their patients are other; where two data
+    sets are known to show the same films, a warning says so.
 
     Raises:
-      DataError: its `split.csv` cannot be read.
+      CheckpointError: the config of stage 1 cannot be read.
+      DataError: a `split.csv` cannot be read.
     """
     source = source_of(config)
-    if source is None or read_config(source / "config.json").dataset != config.dataset:
-        return {}
-    # What one run did not use is for another to train on.
-    splits = read_split(source / "split.csv")
-    return {patient: "train" if s == "unused" else s for patient, s in splits.items()}
+    splits: dict[str, str] = {}
+    if source is None:
+        return splits
+    for folder, there in lineage(source)[0]:
+        if there.dataset == config.dataset:
+            # What one run did not use is for another to train on; the nearest run decides.
+            found = read_split(folder / "split.csv").items()
+            splits = {patient: "train" if s == "unused" else s for patient, s in found} | splits
+        elif shares_films(there.dataset, config.dataset):
+            warnings.warn(
+                f"{there.dataset} and {config.dataset} show the same films under other names: "
+                f"test images of this run may have been seen in training by {folder}",
+                stacklevel=2,
+            )
+    return splits
 
 
 def take_encoder(config: Config, state: TrainState) -> TrainState:

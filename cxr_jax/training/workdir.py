@@ -60,9 +60,17 @@ def parent_folder(config: Config) -> Path:
     Raises:
       CheckpointError: there is none to resume.
     """
-    if config.workdir:
-        return Path(config.workdir).expanduser()
     runs = Path("runs") / config.experiment
+    if config.workdir:
+        folder = Path(config.workdir).expanduser()
+        if (folder / "config.json").is_file():
+            raise CheckpointError(
+                f"{folder}: is a run of one stage; --workdir names the directory of both, such as "
+                f"{folder.parent}"
+            )
+        if config.resume and not list(folder.glob("stage*/config.json")):
+            raise CheckpointError(f"{folder}: no run to resume: it holds no stage1 and no stage2")
+        return folder
     if not config.resume:
         return runs / _now()
     found = sorted(path.parents[1] for path in runs.glob("*/stage*/config.json"))

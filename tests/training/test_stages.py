@@ -12,13 +12,17 @@ import pytest
 from miniatures import siim as miniature
 
 from cxr_jax.augment import AugmentConfig
-from cxr_jax.errors import CheckpointError, DataError
+from cxr_jax.commands.overlap import seen
+from cxr_jax.errors import CheckpointError, DataError, TrainingError
 from cxr_jax.pipeline.rle import decode_rle
 from cxr_jax.preprocess import PreprocessConfig
 from cxr_jax.training import Config, fit
+from cxr_jax.training import stages as stages_module
 from cxr_jax.training.checkpoint import Checkpoints
-from cxr_jax.training.mask_config import SegmentationConfig, StagesConfig
+from cxr_jax.training.data import read_records
+from cxr_jax.training.mask_config import RatioConfig, SegmentationConfig, StagesConfig
 from cxr_jax.training.saved import load_run
+from cxr_jax.training.transfer import inherited_splits
 
 BASE = Config(
     experiment="pneumothorax",
@@ -211,6 +215,69 @@ def test_a_training_split_of_one_class_is_refused(both, config, tmp_path):
             writer.writerow({**row, "split": "test" if row["label"] == "1" else "train"})
     with pytest.raises(DataError, match=r"the validation split has none|0 are positive"):
         fit(config(stages=StagesConfig(stage="2", source=str(source))))
+
+
+def test_a_stage_that_fails_beside_another_leaves_its_results(both, config, monkeypatch):
+    """The comparison diverges; stage 2 is evaluated and reported all the same."""
+    stage1 = both.workdir.parent / "stage1"
+    stages = StagesConfig(stage="2", source=str(stage1), compare_scratch=True)
+    original = stages_module.fit_one
+
+    def fails(config, **more):
+        if config.stages.stage == "scratch":
+            raise TrainingError("training diverged at step 1")
+        return original(config, **more)
+
+    monkeypatch.setattr(stages_module, "fit_one", fails)
+    with pytest.raises(TrainingError, match="diverged"):
+        fit(config(stages=stages, max_steps=1))
+    (folder,) = Path(config().workdir).glob("stage2")
+    assert "transfer_minus_scratch" not in json.loads((folder / "evaluation.json").read_text())
+    assert (folder / "report.html").is_file()
+
+
+def test_only_a_recipe_that_was_begun_is_resumed(both, config, tmp_path):
+    with pytest.raises(CheckpointError, match="holds no stage1 and no stage2"):
+        fit(config("typo", resume=True))
+    stage1 = both.workdir.parent / "stage1"
+    with pytest.raises(CheckpointError, match=f"is a run of one stage.*{stage1.parent}$"):
+        fit(config(resume=True, workdir=str(stage1)))
+
+
+def test_what_stage_1_learnt_from_is_known_of_stage_2(both):
+    """Labels that stage 2 did not see were seen by stage 1."""
+    saved = load_run(both.workdir)
+    records = read_records(saved.config, Path(saved.config.cache_dir))
+    found, told = seen(saved, records, dataset="siim", cache_dir=Path(saved.config.cache_dir))
+    first = {row["image"]: row["split"] for row in rows(both.workdir.parent / "stage1/split.csv")}
+    learnt = [at for at, record in enumerate(records) if first[record.image] != "test"]
+    assert sorted(found) == learnt
+    assert not told
+    moved = dataclasses.replace(saved, folder=both.workdir.parent / "scratch")
+    assert sorted(seen(moved, records, dataset="siim", cache_dir=Path())[0]) == learnt
+
+
+def test_data_sets_of_the_same_films_are_told(both, config, nih_sample):
+    stages = StagesConfig(stage="2", source=str(both.workdir.parent / "stage1"))
+    asked = config(stages=stages, dataset="nih", data_dir=str(nih_sample))
+    with pytest.warns(UserWarning, match="siim and nih show the same films"):
+        assert inherited_splits(asked) == {}
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "message"),
+    [
+        (SegmentationConfig, {"decoder_width": 0}, "decoder_width must be at least 1, got 0"),
+        (StagesConfig, {"lr_decay": float("inf")}, "lr_decay must be >= 1, got inf"),
+        (StagesConfig, {"unfreeze_every": 1e9}, "unfreeze_every must be in"),
+        (StagesConfig, {"train_labels": 0}, "train_labels must be >= 1, got 0"),
+        (RatioConfig, {"lr": float("inf")}, "ratio_lr must be > 0, got inf"),
+        (StagesConfig, {"stage": "1", "compare_scratch": True}, "has none"),
+    ],
+)
+def test_values_that_make_no_sense_are_refused_before_anything_is_trained(kind, values, message):
+    with pytest.raises(ValueError, match=message):
+        kind(**values)
 
 
 def test_the_best_epoch_of_masks_is_that_of_the_best_dice(both):
