@@ -191,7 +191,7 @@ def test_a_run_that_is_none_is_one_line(run, films, tmp_path, capsys):
     assert "no such run" in said(tmp_path / "nowhere")
     copy = tmp_path / "part"
     shutil.copytree(run.workdir, copy / "stage2")
-    assert "holds several runs, stage2; name one" in said(copy)
+    assert f"holds several runs; name one of {copy}/stage2" in said(copy)
     (copy / "stage2" / "evaluation.json").unlink()
     assert "the run has not finished; continue it with --resume" in said(copy / "stage2")
     (copy / "stage2" / "evaluation.json").write_text("{}")
