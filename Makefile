@@ -17,7 +17,8 @@ demo: $(READY)
 	$(BIN)/python -m experiments.cardiomegaly --lr=1e-3
 
 test: $(READY)
-	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
+	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile \
+	  --no-loadscope-reorder
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -275,9 +275,8 @@ def test_an_interrupted_run_is_saved_and_goes_on(run, tmp_path, cache):
     assert history(fit(config(workdir, cache, resume=True)).workdir) == history(run.workdir)
 
 
-@pytest.mark.parametrize(("optimizer", "parallel"), [("rmsprop", "pmap"), ("adamw", "jit")])
-def test_other_optimizers_and_pmap_train_and_resume(tmp_path, cache, optimizer, parallel):
-    changes = {"optimizer": optimizer, "parallel": parallel, "schedule": "step", "epochs": 1}
+def test_another_optimizer_and_pmap_train_and_resume(tmp_path, cache):
+    changes = {"optimizer": "rmsprop", "parallel": "pmap", "schedule": "step", "epochs": 1}
     changes |= {"batch_size": 16}
     fit(config(tmp_path / "run", cache, max_steps=1, **changes))
     done = fit(config(tmp_path / "run", cache, resume=True, **changes))

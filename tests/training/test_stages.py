@@ -70,7 +70,7 @@ def both(siim, cache, tmp_path_factory):
         data_dir=str(siim),
         cache_dir=str(cache),
         workdir=str(tmp_path_factory.mktemp("runs") / "whole"),
-        stages=StagesConfig(compare_scratch=True, train_labels=10),
+        stages=StagesConfig(compare_scratch=True, train_labels=10, unfreeze_every=1.0),
     )
     return fit(config)
 
@@ -123,13 +123,10 @@ def test_the_comparison_is_reported_with_its_interval(both):
     assert "Transfer against training from scratch" in (both.workdir / "report.html").read_text()
 
 
-def test_stage_2_starts_from_the_encoder_alone_and_wakes_it_slowly(both, config):
-    """After one step all of it is as stage 1 left it but the head and the running statistics."""
-    stage1 = both.workdir.parent / "stage1"
-    stages = StagesConfig(stage="2", source=str(stage1), unfreeze_every=1.0)
-    run = fit(config(stages=stages, max_steps=1))
-    params = run.variables["params"]
-    before = load_run(stage1).variables["params"]
+def test_stage_2_starts_from_the_encoder_alone_and_wakes_it_slowly(both):
+    """Its one step leaves all of it as stage 1 had it but the head and the running statistics."""
+    params = both.variables["params"]
+    before = load_run(both.workdir.parent / "stage1").variables["params"]
     jax.tree.map(np.testing.assert_array_equal, params["features"], before["features"])
     assert not np.allclose(params["classifier"]["kernel"], before["classifier"]["kernel"])
     assert "decoder" not in params
@@ -220,7 +217,7 @@ def test_a_training_split_of_one_class_is_refused(both, config, tmp_path):
 def test_a_stage_that_fails_beside_another_leaves_its_results(both, config, monkeypatch):
     """The comparison diverges; stage 2 is evaluated and reported all the same."""
     stage1 = both.workdir.parent / "stage1"
-    stages = StagesConfig(stage="2", source=str(stage1), compare_scratch=True)
+    stages = dataclasses.replace(both.config.stages, source=str(stage1), compare_scratch=True)
     original = stages_module.fit_one
 
     def fails(config, **more):
@@ -230,7 +227,7 @@ def test_a_stage_that_fails_beside_another_leaves_its_results(both, config, monk
 
     monkeypatch.setattr(stages_module, "fit_one", fails)
     with pytest.raises(TrainingError, match="diverged"):
-        fit(config(stages=stages, max_steps=1))
+        fit(config(stages=stages))
     (folder,) = Path(config().workdir).glob("stage2")
     assert "transfer_minus_scratch" not in json.loads((folder / "evaluation.json").read_text())
     assert (folder / "report.html").is_file()
