@@ -21,7 +21,7 @@ TINY = Config(
     model="tiny",
     preprocess=PreprocessConfig(image_size=32),
     batch_size=8,
-    epochs=1,
+    epochs=2,
     bootstrap_samples=20,
     ratio=RatioConfig(epochs=1),
 )
