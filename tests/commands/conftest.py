@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from cxr_jax import datasets
 from cxr_jax.preprocess import PreprocessConfig
 from cxr_jax.training import Config, fit
 
@@ -31,7 +32,6 @@ def run(tmp_path_factory, cache):
 
 
 @pytest.fixture(scope="package")
-def films(run, cache) -> Path:
+def films(cache) -> Path:
     """The folder of the run's own phantoms: images/*.png and phantoms.csv."""
-    (folder,) = (path for path in cache.glob("phantom-*") if path.is_dir())
-    return folder
+    return datasets.draw("phantom", cache, count=64, seed=0, image_size=64)
