@@ -257,9 +257,8 @@ def stages(image: HostImage, config: PreprocessConfig) -> dict[str, HostImage]:
       ValueError: image is no HostImage, or the crop leaves nothing of it.
     """
     steps = {"original": image}
-    image = crop(image, **dataclasses.asdict(config.crop))
-    mirrored = config.mirror_right and lies_right(image)
-    image = convert_depth(image, bits=config.bit_depth)
+    mirrored = is_mirrored(image, config)
+    image = convert_depth(crop(image, **dataclasses.asdict(config.crop)), bits=config.bit_depth)
     steps["cropped"] = image
     if config.mirror_right:
         image = np.fliplr(image).copy() if mirrored else image

@@ -1,6 +1,5 @@
 """Find the images of a data set that a run has learnt from, which would flatter it."""
 
-import csv
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +8,7 @@ from cxr_jax import datasets
 from cxr_jax.datasets import shares_films
 from cxr_jax.errors import CxrError, DataError
 from cxr_jax.pipeline.record import Record
+from cxr_jax.pipeline.split import read_split_rows
 from cxr_jax.training.config import Config
 from cxr_jax.training.data import read_records
 from cxr_jax.training.saved import SavedRun, lineage
@@ -83,17 +83,15 @@ def _seen_by(
 def _learnt_from(path: Path) -> tuple[dict[str, str], dict[str, str]]:
     """Image → split, and patient → split, of training and validation."""
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.DictReader(file) if row["split"] in _LEARNT_FROM]
-            return (
-                {row["image"]: row["split"] for row in rows},
-                {row["patient"]: row["split"] for row in rows},
-            )
-    except (OSError, UnicodeDecodeError, csv.Error, KeyError) as error:
+        rows = [row for row in read_split_rows(path) if row[2] in _LEARNT_FROM]
+    except DataError as error:
         raise DataError(
-            f"{path}: cannot be read, so that it cannot be told which patients the run was trained "
-            f"on: {error}"
+            f"{error}; without it, it cannot be told which patients the run was trained on"
         ) from error
+    return (
+        {image: split for image, _, split in rows},
+        {patient: split for _, patient, split in rows},
+    )
 
 
 def _same_files(records: Sequence[Record], own: Sequence[Record]) -> dict[int, Record]:

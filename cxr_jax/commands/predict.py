@@ -21,7 +21,6 @@ It is research software: nothing in it is validated for clinical use.
 """
 
 import argparse
-import datetime
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -33,7 +32,7 @@ from cxr_jax.commands.sources import find_images
 from cxr_jax.pipeline.bad_image import BadImageError
 from cxr_jax.training.config import Config
 from cxr_jax.training.saved import load_run
-from cxr_jax.training.workdir import use_compilation_cache
+from cxr_jax.training.workdir import now, use_compilation_cache
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -67,8 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     failed: list[tuple[str, str]] = []
     for path, reason in problems:
         _fail(failed, path, reason)
-    now = datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    out = new_folder(arguments.out or Path("predictions") / now, holds="predictions.*")
+    out = new_folder(arguments.out or Path("predictions") / now(), holds="predictions.*")
     width = max((len(str(file)) for file in files), default=0)
     predicted = 0
     with prediction_files(out, formats=arguments.formats, saved=saved, failed=failed) as add:

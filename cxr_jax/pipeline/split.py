@@ -151,13 +151,18 @@ def write_split(
 
 
 def read_split(path: Path) -> dict[str, str]:
-    """Read what `write_split` wrote: patient → split.
+    """Read what `write_split` wrote: patient → split; errors as of `read_split_rows`."""
+    return {patient: split for _, patient, split in read_split_rows(path)}
+
+
+def read_split_rows(path: Path) -> list[tuple[str, str, str]]:
+    """Read what `write_split` wrote: image, patient and split of every line.
 
     Raises:
       DataError: the file is missing or another.
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            return {row["patient"]: row["split"] for row in csv.DictReader(file)}
+            return [(row["image"], row["patient"], row["split"]) for row in csv.DictReader(file)]
     except (OSError, UnicodeDecodeError, csv.Error, KeyError) as error:
         raise DataError(f"{path}: cannot be read as a split: {error}") from error

@@ -1,9 +1,8 @@
 """The report's section on masks: how well they are drawn, and some of them to look at."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-from jaxtyping import UInt8, UInt16
 from matplotlib.figure import Figure
 
 from cxr_jax.evaluation import Estimate, MaskPredictions
@@ -17,8 +16,7 @@ _SHOWN = 8
 def masks_section(
     estimates: Mapping[str, Estimate],
     masks: MaskPredictions,
-    images: Sequence[UInt8[np.ndarray, "_h _w"] | UInt16[np.ndarray, "_h _w"]],
-    true: Sequence[UInt8[np.ndarray, "_h _w _mask"]],
+    example: Callable[[int], Mapping[str, np.ndarray]],
     names: Sequence[str],
     rule: MaskRule,
 ) -> Section:
@@ -27,7 +25,9 @@ def masks_section(
     Args:
       estimates: by what they are of.
       masks: predictions of the test split, probabilities kept.
-      images, true, names: of the test split, in the same order.
+      example: position in the test split → "image" [height, width, 1] and "mask" [height, width,
+        mask]; asked for those alone that are shown.
+      names: of the test images.
       rule: decides the masks.
     """
     return Section(
@@ -39,7 +39,7 @@ def masks_section(
             f"{rule.top:g}; it takes all pixels that reach {rule.floor:g}.",
         ],
         table=[("mean Dice", "test"), *((name, str(value)) for name, value in estimates.items())],
-        figure=("masks", _sheet(masks, images, true, names, rule)),
+        figure=("masks", _sheet(masks, example, names, rule)),
         caption="Test images with a mask, from the worst drawn to the best. Green: the true "
         "outline; red: the drawn one.",
     )
@@ -47,8 +47,7 @@ def masks_section(
 
 def _sheet(
     masks: MaskPredictions,
-    images: Sequence[np.ndarray],
-    true: Sequence[np.ndarray],
+    example: Callable[[int], Mapping[str, np.ndarray]],
     names: Sequence[str],
     rule: MaskRule,
 ) -> Figure:
@@ -61,11 +60,12 @@ def _sheet(
     for axes in figure.subplots(rows, 4, squeeze=False).flat:
         axes.set_axis_off()
     for axes, at in zip(figure.axes, shown, strict=False):
-        image = images[at]
+        film = example(at)
+        image = film["image"][..., 0]
         axes.imshow(image, cmap="gray", vmin=0, vmax=np.iinfo(image.dtype).max)
         decided = rule.decide(np.moveaxis(masks.probabilities[at], -1, 0) / 255.0)
         for channel, drawn in enumerate(decided):
-            for mask, colour in ((true[at][..., channel], _TRUE), (drawn, _DRAWN)):
+            for mask, colour in ((film["mask"][..., channel], _TRUE), (drawn, _DRAWN)):
                 if mask.any():
                     axes.contour(mask, [0.5], colors=colour, linewidths=1)
         axes.set_title(f"{masks.dice[at].mean():.2f}  {_short(names[at])}", fontsize=8)

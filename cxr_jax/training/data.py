@@ -13,12 +13,10 @@ from cxr_jax.errors import CheckpointError, DataError
 from cxr_jax.pipeline.prepare import Prepared, prepare
 from cxr_jax.pipeline.record import Record
 from cxr_jax.pipeline.select import select
-from cxr_jax.pipeline.split import split_by_patient, write_split
+from cxr_jax.pipeline.split import SPLITS, split_by_patient, write_split
 from cxr_jax.training import console
 from cxr_jax.training.config import Config
 from cxr_jax.training.transfer import inherited_splits
-
-SPLITS = ("train", "validation", "test")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

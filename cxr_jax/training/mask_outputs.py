@@ -1,6 +1,7 @@
 """What a run that draws masks writes of them: Dice, run lengths for a submission, a section."""
 
 import csv
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from cxr_jax.placement import restore_mask
 from cxr_jax.preprocess import PreprocessConfig, is_mirrored
 from cxr_jax.training.config import Config
 from cxr_jax.training.data import RunData
-from cxr_jax.training.outputs import Addition
+from cxr_jax.training.outputs import Addition, bootstrap_key
 
 if TYPE_CHECKING:
     from cxr_jax.reporting.page import Section
@@ -30,15 +31,12 @@ def masks_addition(
     test = predictions["test"]
     if test.masks is None or config.segmentation is None:
         return []
-    records = data.records("test")
+    masks, rule = test.masks, config.segmentation.rule
     if jax.process_index() == 0:
-        _write_dice(folder / "masks_test.csv", test, test.masks)
-        write_submission(
-            folder / "submission.csv", records, test.masks, config.segmentation.rule,
-            config.preprocess,
-        )  # fmt: skip
-    estimates = mask_estimates(test, test.masks, config)
-    masks = test.masks
+        _write_dice(folder / "masks_test.csv", test, masks)
+        records = data.records("test")
+        write_submission(folder / "submission.csv", records, masks, rule, config.preprocess)
+    estimates = mask_estimates(test, masks, config)
 
     def section() -> "Section":
         from cxr_jax.reporting.masks import masks_section
@@ -47,16 +45,15 @@ def masks_addition(
         return masks_section(
             estimates,
             masks,
-            [data.prepared[i][..., 0] for i in indices],
-            [data.prepared.mask(i) for i in indices],
+            lambda at: data.prepared.images.example(indices[at]),
             test.images,
-            config.segmentation.rule if config.segmentation else MaskRule(),
+            rule,
         )
 
     return [
         Addition(
             name="masks",
-            numbers={name: vars(estimate) for name, estimate in estimates.items()},
+            numbers={name: dataclasses.asdict(estimate) for name, estimate in estimates.items()},
             summary=[(f"Dice, {name}", str(estimate)) for name, estimate in estimates.items()],
             section=section,
         )
@@ -67,7 +64,6 @@ def mask_estimates(
     test: Predictions, masks: MaskPredictions, config: Config
 ) -> dict[str, Estimate]:
     """Mean Dice of each mask: over all images, as SIIM-ACR scores it, and where there is one."""
-    key = jax.random.fold_in(jax.random.key(config.seed), 2**31 - 1)
     patients = np.asarray(test.patients)
     estimates = {}
     for at, name in enumerate(masks.names):
@@ -76,7 +72,10 @@ def mask_estimates(
             ("non-empty masks", masks.present[:, at]),
         ):
             estimates[f"{name}, {which}"] = estimate_mean(
-                masks.dice[of, at], patients[of].tolist(), key=key, samples=config.bootstrap_samples
+                masks.dice[of, at],
+                patients[of].tolist(),
+                key=bootstrap_key(config),
+                samples=config.bootstrap_samples,
             )
     return estimates
 
@@ -113,6 +112,6 @@ def write_submission(
                 table.writerow((record.image, "-1"))
                 continue
             film = decode(record.path, bit_depth=record.bit_depth)
-            mirrored = config.mirror_right and is_mirrored(film, config)
+            mirrored = is_mirrored(film, config)
             whole = restore_mask(probability, config, film.shape, mirrored=mirrored)
             table.writerow((record.image, encode_rle(whole >= rule.floor)))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
+from jaxtyping import Array, Key
 
 from cxr_jax.evaluation import (
     Evaluation,
@@ -79,18 +80,22 @@ def evaluate_splits(
     """The numbers of validation and test, both at validation's operating point and temperature."""
     threshold = choose_threshold(predictions["validation"])
     temperature = choose_temperature(predictions["validation"])
-    key = jax.random.fold_in(jax.random.key(config.seed), 2**31 - 1)  # beyond any step's
     validation, test = (
         evaluate(
             predictions[name],
             threshold=threshold,
             temperature=temperature,
-            key=key,
+            key=bootstrap_key(config),
             samples=config.bootstrap_samples,
         )
         for name in ("validation", "test")
     )
     return validation, test
+
+
+def bootstrap_key(config: Config) -> Key[Array, ""]:
+    """Of all of a run's intervals, so that they rest on the same draws of patients."""
+    return jax.random.fold_in(jax.random.key(config.seed), 2**31 - 1)  # beyond any step's
 
 
 def _report(

@@ -16,13 +16,13 @@ import numpy as np
 
 from cxr_jax.cardiothoracic import cardiothoracic_ratio
 from cxr_jax.errors import TrainingError
-from cxr_jax.evaluation import Estimate, MaskPredictions, estimate_mean
+from cxr_jax.evaluation import MaskPredictions, estimate_mean
 from cxr_jax.pipeline.record import Record
-from cxr_jax.training import console
+from cxr_jax.training import console, workdir
 from cxr_jax.training.config import Config
 from cxr_jax.training.data import RunData
 from cxr_jax.training.mask_config import SegmentationConfig
-from cxr_jax.training.outputs import Addition
+from cxr_jax.training.outputs import Addition, bootstrap_key
 from cxr_jax.training.run import fit_one
 
 if TYPE_CHECKING:
@@ -57,7 +57,8 @@ def measure_ratio(config: Config, data: RunData, interrupted: Callable[[], bool]
     folder = Path(str(config.workdir))
     console.say("\ncardiothoracic ratio: training the outlines of heart and lungs")
     try:
-        run = fit_one(_outlining(config, folder / "ratio"), interrupted=interrupted)
+        outlining = workdir.as_part(_outlining(config), folder / "ratio")
+        run = fit_one(outlining, interrupted=interrupted)
     except TrainingError as error:
         raise TrainingError(
             f"outlines of heart and lungs: {error} (theirs are --ratio_lr and --ratio_epochs; "
@@ -87,14 +88,12 @@ def _cannot(config: Config, data: RunData) -> str:
     return ""
 
 
-def _outlining(config: Config, folder: Path) -> Config:
+def _outlining(config: Config) -> Config:
     """The run of the network that outlines heart and lungs, on the same images and splits."""
     ratio = config.ratio
     assert ratio is not None
     return dataclasses.replace(
         config,
-        workdir=str(folder),
-        resume=config.resume and (folder / "config.json").is_file(),
         ratio=None,
         init_from=None,
         segmentation=SegmentationConfig(masks=STRUCTURES),
@@ -112,11 +111,10 @@ def _report(
 ) -> Addition:
     true = np.array([record.measurements[MEASUREMENT] for record in records])
     found = ~np.isnan(measured)
-    key = jax.random.fold_in(jax.random.key(config.seed), 2**31 - 1)
     error = estimate_mean(
         np.abs(measured - true)[found],
         [record.patient for record, there in zip(records, found, strict=True) if there],
-        key=key,
+        key=bootstrap_key(config),
         samples=config.bootstrap_samples,
     )
     if jax.process_index() == 0:
@@ -130,14 +128,10 @@ def _report(
 
     return Addition(
         name="cardiothoracic_ratio",
-        numbers={"mean_absolute_error": _numbers(error), "not_found": missing},
+        numbers={"mean_absolute_error": dataclasses.asdict(error), "not_found": missing},
         summary=[("heart/thorax ratio", f"mean absolute error {error}")],
         section=section,
     )
-
-
-def _numbers(estimate: Estimate) -> dict[str, float | str]:
-    return dataclasses.asdict(estimate)
 
 
 def _write(path: Path, records: Sequence[Record], measured: np.ndarray, true: np.ndarray) -> None:

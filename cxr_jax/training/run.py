@@ -92,7 +92,7 @@ def fit_one(
         write_records(folder, data, resume=config.resume)
         parallel, variables, history = _train(config, folder, data, recipe, interrupted)
         predictions = {
-            name: _predict(parallel, variables, data, name, config, keep_masks=True)
+            name: _predict(parallel, variables, data, name, config, keep_masks=name == "test")
             for name in ("validation", "test")
         }
         here = dataclasses.replace(config, workdir=str(folder))

@@ -4,14 +4,12 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import jax
-
 from cxr_jax.evaluation import Predictions, compare
 from cxr_jax.training import console, workdir
 from cxr_jax.training.config import Config
 from cxr_jax.training.data import RunData
 from cxr_jax.training.mask_config import StagesConfig
-from cxr_jax.training.outputs import Addition
+from cxr_jax.training.outputs import Addition, bootstrap_key
 from cxr_jax.training.ratio import measure_ratio
 from cxr_jax.training.run import Run, fit_one
 
@@ -43,11 +41,9 @@ def fit(config: Config, *, interrupted: Interrupted = lambda: False) -> Run:
         return _fit_with_ratio(config, interrupted)
     if config.stages.stage == "1":
         return fit_one(_stage1(config, config.stages), interrupted=interrupted)
-    if config.stages.stage == "scratch" or not (
-        config.stages.stage == "both" or config.stages.compare_scratch
-    ):
-        return fit_one(_classifier(config), interrupted=interrupted)
-    return _fit_stages(config, config.stages, interrupted)
+    if config.stages.stage == "both" or config.stages.compare_scratch:
+        return _fit_stages(config, config.stages, interrupted)
+    return fit_one(_classifier(config), interrupted=interrupted)
 
 
 def _fit_with_ratio(config: Config, interrupted: Interrupted) -> Run:
@@ -64,16 +60,14 @@ def _fit_stages(config: Config, stages: StagesConfig, interrupted: Interrupted) 
     """Stage 1 unless there is one to start from, stage 2, and its comparison with neither."""
     folder = workdir.parent_folder(config)
 
-    def part(name: str, of: Config) -> Config:
-        resume = config.resume and (folder / name / "config.json").is_file()
-        return dataclasses.replace(of, workdir=str(folder / name), resume=resume)
-
     if stages.stage == "both":
         console.say(f"stage 1, training with masks ({stages.stage1})")
-        first = fit_one(part("stage1", _stage1(config, stages)), interrupted=interrupted)
+        first = fit_one(
+            workdir.as_part(_stage1(config, stages), folder / "stage1"), interrupted=interrupted
+        )
         stages = dataclasses.replace(stages, stage="2", source=str(first.workdir))
         console.say()
-    second = part("stage2", _classifier(dataclasses.replace(config, stages=stages)))
+    second = _classifier(dataclasses.replace(config, stages=stages))
 
     def additions(
         run: Config, data: RunData, predictions: Mapping[str, Predictions]
@@ -82,12 +76,14 @@ def _fit_stages(config: Config, stages: StagesConfig, interrupted: Interrupted) 
             return []
         console.say("\nthe same from untrained weights")
         anew = dataclasses.replace(stages, stage="scratch", compare_scratch=False)
-        scratch = part("scratch", dataclasses.replace(second, stages=anew))
-        other = fit_one(scratch, interrupted=interrupted)
+        scratch = dataclasses.replace(second, stages=anew)
+        other = fit_one(workdir.as_part(scratch, folder / "scratch"), interrupted=interrupted)
         return [_comparison(config, predictions["test"], other.predictions["test"])]
 
     console.say("stage 2, transfer learning")
-    return fit_one(second, interrupted=interrupted, additions=additions)
+    return fit_one(
+        workdir.as_part(second, folder / "stage2"), interrupted=interrupted, additions=additions
+    )
 
 
 def _stage1(config: Config, stages: StagesConfig) -> Config:
@@ -109,8 +105,9 @@ def _classifier(config: Config) -> Config:
 
 
 def _comparison(config: Config, transferred: Predictions, scratch: Predictions) -> Addition:
-    key = jax.random.fold_in(jax.random.key(config.seed), 2**31 - 1)
-    difference = compare(transferred, scratch, key=key, samples=config.bootstrap_samples)
+    difference = compare(
+        transferred, scratch, key=bootstrap_key(config), samples=config.bootstrap_samples
+    )
 
     def section() -> "Section":
         from cxr_jax.reporting.page import Section

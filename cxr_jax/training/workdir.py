@@ -1,6 +1,7 @@
 """The run directory: made, found again, and described."""
 
 import contextlib
+import dataclasses
 import datetime
 import json
 import os
@@ -37,7 +38,7 @@ def open_workdir(config: Config) -> Path:
         workdir = Path(config.workdir).expanduser() if config.workdir else _newest(runs)
         _check_resumable(workdir, config)
         return workdir
-    workdir = Path(config.workdir).expanduser() if config.workdir else runs / _now()
+    workdir = Path(config.workdir).expanduser() if config.workdir else runs / now()
     if (workdir / "checkpoints").exists():
         raise CheckpointError(
             f"{workdir}: holds a run already; add --resume to continue it, or choose another "
@@ -72,14 +73,21 @@ def parent_folder(config: Config) -> Path:
             raise CheckpointError(f"{folder}: no run to resume: it holds no stage1 and no stage2")
         return folder
     if not config.resume:
-        return runs / _now()
+        return runs / now()
     found = sorted(path.parents[1] for path in runs.glob("*/stage*/config.json"))
     if not found:
         raise CheckpointError(f"{runs}: holds no run to resume; name one by --workdir")
     return found[-1]
 
 
-def _now() -> str:
+def as_part(config: Config, folder: Path) -> Config:
+    """The config of a run within another's directory, resumed there where it was begun."""
+    resume = config.resume and (folder / "config.json").is_file()
+    return dataclasses.replace(config, workdir=str(folder), resume=resume)
+
+
+def now() -> str:
+    """The time, as it names a folder."""
     return datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
 
 

@@ -3,21 +3,10 @@
 from pathlib import Path
 
 import pytest
+from tiny_run import tiny_config
 
 from cxr_jax import datasets
-from cxr_jax.preprocess import PreprocessConfig
-from cxr_jax.training import Config, fit
-
-# As in tests/training/test_run.py, whose compiled programs are taken again.
-SMALL = {
-    "phantom_count": 64,
-    "phantom_size": 64,
-    "model": "tiny",
-    "batch_size": 8,
-    "epochs": 2,
-    "bootstrap_samples": 50,
-    "preprocess": PreprocessConfig(image_size=32),
-}
+from cxr_jax.training import fit
 
 
 @pytest.fixture(scope="package")
@@ -28,7 +17,7 @@ def cache(tmp_path_factory) -> Path:
 @pytest.fixture(scope="package")
 def run(tmp_path_factory, cache):
     folder = tmp_path_factory.mktemp("runs") / "whole"
-    return fit(Config(**{**SMALL, "workdir": str(folder), "cache_dir": str(cache)}))
+    return fit(tiny_config(folder, cache))
 
 
 @pytest.fixture(scope="package")

@@ -1,5 +1,4 @@
 import csv
-import functools
 import shutil
 from pathlib import Path
 
@@ -96,33 +95,6 @@ def test_a_smaller_data_set_is_the_beginning_of_a_larger(made, tmp_path):
         assert record.image == same.image
         assert record.labels == same.labels
         assert record.path.read_bytes() == same.path.read_bytes()
-
-
-def test_the_directorys_name_tells_all_that_decides_the_pixels(tmp_path, monkeypatch):
-    name = functools.partial(phantom_breast.directory, tmp_path)
-    names = {
-        name(count=800, seed=0, image_size=192),
-        name(count=801, seed=0, image_size=192),
-        name(count=800, seed=1, image_size=192),
-        name(count=800, seed=0, image_size=224),
-    }
-    monkeypatch.setattr(phantom_breast, "VERSION", phantom_breast.VERSION + 1)
-    names.add(name(count=800, seed=0, image_size=192))
-    assert len(names) == 5
-
-
-@pytest.mark.parametrize(
-    ("wrong", "message"),
-    [
-        ({"count": 0}, "count must be at least 1, got 0"),
-        ({"image_size": 24}, "image_size must be at least 32, got 24"),
-        ({"seed": -1}, r"seed must lie in 0 to 2\*\*32 - 1, got -1"),
-    ],
-)
-def test_arguments_out_of_range_are_refused(tmp_path, wrong, message):
-    with pytest.raises(ValueError, match=message):
-        phantom_breast.make(tmp_path / "new", **{"count": 4, "seed": 0, "image_size": 48, **wrong})
-    assert not (tmp_path / "new").exists()
 
 
 def test_only_drawn_data_sets_need_no_folder(tmp_path):

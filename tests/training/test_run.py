@@ -13,31 +13,18 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from tiny_run import tiny_config as config
 
 from cxr_jax.augment import AugmentConfig
 from cxr_jax.errors import CheckpointError, TrainingError
 from cxr_jax.preprocess import PreprocessConfig
-from cxr_jax.training import Config, fit
+from cxr_jax.training import fit
 from cxr_jax.training.workdir import locked
-
-SMALL = {
-    "phantom_count": 64,
-    "phantom_size": 64,
-    "model": "tiny",
-    "batch_size": 8,
-    "epochs": 2,
-    "bootstrap_samples": 50,
-    "preprocess": PreprocessConfig(image_size=32),
-}
 
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("cache")
-
-
-def config(workdir: Path, cache: Path, **changes) -> Config:
-    return Config(**{**SMALL, "workdir": str(workdir), "cache_dir": str(cache), **changes})
 
 
 @pytest.fixture(scope="module")

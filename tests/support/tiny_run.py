@@ -1,0 +1,21 @@
+"""The smallest run on phantoms, which many tests share, and so its compiled programs."""
+
+from pathlib import Path
+
+from cxr_jax.preprocess import PreprocessConfig
+from cxr_jax.training import Config
+
+SMALL = {
+    "phantom_count": 64,
+    "phantom_size": 64,
+    "model": "tiny",
+    "batch_size": 8,
+    "epochs": 2,
+    "bootstrap_samples": 50,
+    "preprocess": PreprocessConfig(image_size=32),
+}
+
+
+def tiny_config(workdir: Path, cache: Path, **changes) -> Config:
+    """Its config, with changes."""
+    return Config(**{**SMALL, "workdir": str(workdir), "cache_dir": str(cache), **changes})
