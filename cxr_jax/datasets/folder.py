@@ -7,7 +7,8 @@ DIR/
   masks/             optional: the image's name, with or without its folder, any suffix
   patients.csv       optional: image,patient[,view][,laterality]
 ```
-A folder's name is its finding; "normal", "no finding", "healthy" and "negative" are "No Finding".
+A folder's name is its finding, by its name in `findings` where it is there; "normal", "no finding",
+"healthy" and "negative" are "No Finding".
 An image has the finding of its folder and none of the others.
 
 An image is named by its path below DIR, "Cardiomegaly/a.png"; in `patients.csv` and `masks/` the
@@ -29,10 +30,10 @@ from cxr_jax.errors import DataError
 from cxr_jax.pipeline import dicom
 from cxr_jax.pipeline.bad_image import BadImageError
 from cxr_jax.pipeline.dicom import Exam
+from cxr_jax.pipeline.findings import canonical
 from cxr_jax.pipeline.record import NO_FINDING, Mask, MaskFiles, Record, hash_patient
 
 _MASKS, _PATIENTS = "masks", "patients.csv"
-_NORMAL = ("normal", "no finding", "healthy", "negative")
 _SIDES = {"": "", "L": "L", "R": "R", "LEFT": "L", "RIGHT": "R"}
 _NOT_IMAGES = ("thumbs.db", "desktop.ini")
 _SALT = "folder"
@@ -63,7 +64,7 @@ def read(data_dir: Path) -> list[Record]:
             f"{data_dir}: holds no folders with images; put those of each class in a folder named "
             "after it, such as normal and Cardiomegaly"
         )
-    findings = {name.split("/")[0]: _finding(name.split("/")[0]) for name in images}
+    findings = {name.split("/")[0]: canonical(name.split("/")[0]) for name in images}
     exams = _exams(data_dir / _PATIENTS, images)
     masks = _masks(data_dir / _MASKS, images)
     masked = {findings[name.split("/")[0]] for name in masks} - {NO_FINDING}
@@ -90,10 +91,6 @@ def _files(folder: Path, data_dir: Path) -> Iterator[Path]:
         is_hidden = any(part.startswith(".") for part in parts)
         if path.is_file() and not is_hidden and path.name.lower() not in _NOT_IMAGES:
             yield path
-
-
-def _finding(folder: str) -> str:
-    return NO_FINDING if folder.lower().replace("_", " ") in _NORMAL else folder
 
 
 def _exams(table: Path, images: Mapping[str, Path]) -> dict[str, Exam]:

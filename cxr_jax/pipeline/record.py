@@ -7,6 +7,9 @@ from pathlib import Path
 
 NO_FINDING = "No Finding"
 
+UNCERTAIN = -1.0
+"""The label of a finding that a report neither affirms nor denies; `select` decides what it is."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Box:
@@ -65,7 +68,9 @@ class Record:
       patient: whoever shares this never gets into two splits.
       view: "PA", "AP", "CC", "MLO", …; "" where the data set does not say.
       laterality: of a breast, "L" or "R"; "" where the data set does not say.
-      labels: finding -> 1 (present), 0 (absent); a finding that is not there, or NaN, is unknown.
+      labels: finding, by its name in `findings`, -> 1 (present), 0 (absent), UNCERTAIN, or NaN: the
+        data set has labels of this finding, but left it blank here. A finding that is not there is
+        none that it labels, or makes no sense here. NO_FINDING is among them where it is known.
       bit_depth: bits a pixel that the data set promises of the file; None where it does not say.
       split: "train", "validation", "test", "train_validation" (to be divided), or None (no list).
       boxes: marked findings.
