@@ -13,7 +13,7 @@ import math
 import cv2
 import numpy as np
 
-from cxr_jax.artefacts import FRAME, remove_artefacts
+from cxr_jax.artefacts import FILLS, FRAME, KINDS, remove_artefacts
 from cxr_jax.breast_side import lies_right
 from cxr_jax.host_image import HostImage, check_image
 from cxr_jax.settings import check_choices, setting
@@ -32,7 +32,7 @@ __all__ = [
     "stages",
 ]
 
-VERSION = 2
+VERSION = 3
 """To be raised when the same config comes to make another image: caches are named by it."""
 
 
@@ -78,8 +78,14 @@ class PreprocessConfig:
     kind: str = setting(
         "chest",
         "how artefacts are told from the patient",
-        choices=("chest", "breast"),
+        choices=KINDS,
         flag="artefact_kind",
+    )
+    artefact_fill: str = setting(
+        "background", "what artefacts are replaced by: a smooth blend or inpainting", choices=FILLS
+    )
+    remove_devices: bool = setting(
+        False, "with the artefacts of a chest film also remove pacemakers, leads, electrodes, clips"
     )
     mirror_right: bool = setting(
         False, "mirror breasts that lie on the right, so that every chest wall is on the left"
@@ -267,7 +273,13 @@ def stages(image: HostImage, config: PreprocessConfig) -> dict[str, HostImage]:
         image = clahe(image, clip_limit=config.clahe_clip_limit, tiles=config.clahe_tiles)
         steps["clahe"] = image
     if config.remove_artefacts:
-        image = remove_artefacts(image, kind=config.kind, frame=_frame(config.crop))
+        image = remove_artefacts(
+            image,
+            kind=config.kind,
+            frame=_frame(config.crop),
+            devices=config.remove_devices,
+            fill=config.artefact_fill,
+        )
         steps["artefacts_removed"] = image
     if config.keep_aspect:
         image = pad_to_square(image, side=config.padded_side)

@@ -11,10 +11,12 @@ from jaxtyping import Bool
 from cxr_jax.artefacts.borders import find_borders
 from cxr_jax.artefacts.breast import outside_breast
 from cxr_jax.artefacts.chest import find_marks
-from cxr_jax.artefacts.fill import background, extend, inpaint
+from cxr_jax.artefacts.fill import flat, inpaint, smooth
 from cxr_jax.artefacts.film import enlarged, normalised
 from cxr_jax.host_image import HostImage, check_image
 
+KINDS = ("chest", "breast")
+FILLS = ("background", "inpaint")
 FRAME = (0.16, 0.16, 0.16, 0.16)
 """Where marks lie on a whole film: this near to its left, right, top, bottom edge (fractions)."""
 
@@ -24,33 +26,67 @@ def remove_artefacts(
     *,
     kind: str = "chest",
     frame: tuple[float, float, float, float] = FRAME,
+    devices: bool = False,
+    fill: str = "background",
 ) -> HostImage:
-    """Replace what is not the patient by its local background.
+    """Replace what is not the patient by what surrounds it.
 
     Args:
       image: uint8 or uint16, any size.
-      kind: "chest" fills sharp marks near the edge (letters, text, arrows, discs; white or black)
-        from what surrounds them, and straight black or white borders up to 5 % deep from the
-        film beside them; "breast" keeps the largest bright region and sets everything outside
-        of it to the background, straight white borders that cut into it included.
-      frame: chest only: marks have their centre this near to the left, right, top, bottom edge;
-        fractions of this image's sides. Smaller where the film was cropped: the thorax is nearer.
+      kind, frame, devices: what goes, see `find_artefacts`.
+      fill: "background" blends a chest film's surroundings smoothly over each artefact, and gives
+        everything outside of a breast the one grey level that is usual there; "inpaint" continues
+        the lines of the rim into the artefact (cv2.inpaint, Navier-Stokes), in a time that grows
+        with its area.
 
     Returns:
-      A new image of the same shape and dtype; equal to `image` where nothing was found.
+      A new image of the same shape and dtype; equal to `image` but where `find_artefacts` is True.
+
+    Raises:
+      ValueError: kind or fill is another word, or image is no HostImage.
+    """
+    check_image(image)
+    if fill not in FILLS:
+        raise ValueError(f"fill must be {' or '.join(FILLS)}, got {fill!r}")
+    found = find_artefacts(image, kind=kind, frame=frame, devices=devices)
+    if fill == "inpaint":
+        return inpaint(image, found)
+    return smooth(image, found) if kind == "chest" else flat(image, found)
+
+
+def find_artefacts(
+    image: HostImage,
+    *,
+    kind: str = "chest",
+    frame: tuple[float, float, float, float] = FRAME,
+    devices: bool = False,
+) -> Bool[np.ndarray, "height width"]:
+    """Find what is not the patient.
+
+    Args:
+      image: uint8 or uint16, any size, before CLAHE or after it.
+      kind: "chest" finds sharp marks near the edge (letters, text, arrows, discs; white or black)
+        and straight black or white borders; "breast" finds everything outside of the largest
+        bright region, and straight white borders that cut into it.
+      frame: chest only: marks have their centre this near to the left, right, top, bottom edge;
+        fractions of this image's sides. Smaller where the film was cropped: the thorax is nearer.
+      devices: chest only: also find what lies sharp and bright over the thorax: pacemakers, leads,
+        electrodes, clips.
+
+    Returns:
+      True where `remove_artefacts` changes pixels.
 
     Raises:
       ValueError: kind is another word, or image is no HostImage.
     """
     check_image(image)
+    if kind not in KINDS:
+        raise ValueError(f"kind must be {' or '.join(KINDS)}, got {kind!r}")
     small = normalised(image)
-    if kind == "chest":
-        image = inpaint(image, enlarged(find_marks(small, frame), image.shape))
-        return extend(image, enlarged(find_borders(small), image.shape))
     if kind == "breast":
-        outside = enlarged(outside_breast(small), image.shape)
-        return np.where(outside, background(image, outside), image)
-    raise ValueError(f"kind must be chest or breast, got {kind!r}")
+        return enlarged(outside_breast(small), image.shape)
+    marks = find_marks(small, (0.5, 0.5, 0.5, 0.5) if devices else frame)
+    return enlarged(marks | find_borders(small), image.shape)
 
 
 def breast_region(image: HostImage) -> Bool[np.ndarray, "height width"]:

@@ -1,26 +1,40 @@
-"""What an artefact's pixels are replaced by."""
+"""What an artefact's pixels are replaced by. All return a new image, the same outside the mask."""
 
 import cv2
 import numpy as np
 
 
-def background(image: np.ndarray, outside: np.ndarray) -> np.integer:
-    """The usual grey outside; labels are the exception there."""
-    return image.dtype.type(np.median(image[outside])) if outside.any() else image.dtype.type(0)
+def flat(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """One grey level: the usual one under the mask, where artefacts are the exception."""
+    if not mask.any():
+        return image.copy()
+    return np.where(mask, image.dtype.type(np.median(image[mask])), image)
 
 
 def inpaint(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Fill the mask smoothly from its rim."""
+    """Continue the lines of the mask's rim."""
     return cv2.inpaint(image, mask.astype(np.uint8), 3, cv2.INPAINT_NS)
 
 
-def extend(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Give every masked pixel the value of the nearest pixel that is not."""
+def smooth(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Blend from the rim, the more smoothly the deeper in the mask (push-pull on a pyramid)."""
     if not mask.any() or mask.all():
-        return image
-    _, label = cv2.distanceTransformWithLabels(
-        mask.astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+        return image.copy()
+    filled = _push_pull(np.where(mask, 0, image).astype(np.float32), (~mask).astype(np.float32))
+    return np.where(mask, np.round(filled).astype(image.dtype), image)
+
+
+def _push_pull(sums: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Means (sums / weights), from a coarser grid where weights are below 1."""
+    if weights.min() == 1:
+        return sums
+    if max(sums.shape) == 1:
+        return sums / np.maximum(weights, np.float32(1e-6))
+    height, width = sums.shape
+    half = ((width + 1) // 2, (height + 1) // 2)
+    coarse = _push_pull(
+        *(cv2.resize(a, half, interpolation=cv2.INTER_AREA) for a in (sums, weights))
     )
-    value = np.zeros(label.max() + 1, image.dtype)
-    value[label[~mask]] = image[~mask]
-    return value[label]
+    return sums + (1 - weights) * cv2.resize(
+        coarse, (width, height), interpolation=cv2.INTER_LINEAR
+    )
