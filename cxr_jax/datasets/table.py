@@ -1,33 +1,40 @@
 """Read label files: CSV with a header, every complaint with file, line and column."""
 
+import contextlib
 import csv
 import dataclasses
-from collections.abc import Mapping, Sequence
+import gzip
+import io
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TextIO
 
 from cxr_jax.errors import DataError
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """One line of a table.
+    """One line of a table; `row[column]` is a cell's text, stripped of blanks.
 
     Attributes:
       path: the file.
-      line: its number in the file, from 1, as editors show it.
-      values: column -> text, stripped of blanks.
+      line: its number in the file, from 1, as editors show it; the first of several.
+      cells: the texts.
+      position: column -> its place in `cells`; all rows of a table share it.
     """
 
     path: Path
     line: int
-    values: Mapping[str, str]
+    cells: tuple[str, ...]
+    position: Mapping[str, int]
 
     def __getitem__(self, column: str) -> str:
-        return self.values[column]
+        return self.cells[self.position[column]]
 
     def wrong(self, column: str, expected: str) -> DataError:
         """The error that says what a cell holds and what it should."""
-        found = self.values[column] or "nothing"
+        found = self[column] or "nothing"
         found = found if len(found) <= 80 else f"{found[:77]}..."
         return DataError(
             f"{self.path}, line {self.line}, column {column!r}: expected {expected}, "
@@ -48,54 +55,98 @@ class Row:
             raise self.wrong(column, f"a number of at least {minimum:g}")
         return value
 
+    def integer(self, column: str) -> int:
+        """The cell as a whole number, 0 or more; "7.0", as pandas writes it, is one.
 
-def read_table(path: Path, columns: Sequence[str], *, optional: Sequence[str] = ()) -> list[Row]:
+        Raises:
+          DataError: it is none.
+        """
+        digits, _, decimals = self[column].partition(".")
+        if not (digits.isascii() and digits.isdigit() and len(digits) < 20) or decimals.strip("0"):
+            raise self.wrong(column, "a whole number")
+        return int(digits)
+
+
+def read_table(
+    path: Path, columns: Sequence[str], *, optional: Sequence[str] = (), delimiter: str = ","
+) -> list[Row]:
     """Read the named columns of a comma-separated file with a header line.
 
     A comma inside a header's name splits it, as in the data sets that have such names: ask for the
     parts. Empty lines and columns without a name are passed over.
 
     Args:
-      path: the file, UTF-8.
+      path: the file, UTF-8, as it is or compressed by gzip.
       columns: the names to read; there may be others.
       optional: names to read where they are there; else their cells are "".
+      delimiter: what stands between the fields.
 
     Raises:
       DataError: the file cannot be read, lacks a column, or a line has too few or too many fields.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            lines = [(reader.line_num, [cell.strip() for cell in line]) for line in reader]
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+        with _open(path) as file:
+            lines = _lines(csv.reader(file, strict=True, delimiter=delimiter))
+            return list(_rows(path, lines, columns, optional))
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{path}: cannot be read: {reason}") from error
     except (UnicodeDecodeError, csv.Error) as error:
+        kind = {",": "comma", ";": "semicolon"}[delimiter]
         raise DataError(
-            f"{path}: not a comma-separated text file: {error}; get it again"
+            f"{path}: not a {kind}-separated text file: {error}; get it again"
         ) from error
-    lines = [(number, line) for number, line in lines if any(line)]
-    if not lines:
+
+
+@contextlib.contextmanager
+def _open(path: Path) -> Iterator[TextIO]:
+    with path.open("rb") as raw:
+        is_compressed = raw.read(2) == b"\x1f\x8b"  # whatever its name is
+        raw.seek(0)
+        binary = gzip.GzipFile(fileobj=raw) if is_compressed else raw
+        with io.TextIOWrapper(binary, encoding="utf-8-sig", newline="") as text:  # type: ignore[type-var]
+            yield text
+
+
+def _lines(reader: Iterator[list[str]]) -> Iterator[tuple[int, list[str]]]:
+    """Each line that is not empty, with its number; a quoted cell may go over several."""
+    number = 1
+    for line in reader:
+        if any(line) and any(map(str.strip, line)):
+            yield number, line
+        number = reader.line_num + 1  # type: ignore[attr-defined]
+
+
+def _rows(
+    path: Path,
+    lines: Iterator[tuple[int, list[str]]],
+    columns: Sequence[str],
+    optional: Sequence[str],
+) -> Iterator[Row]:
+    first = next(lines, None)
+    if first is None:
         raise DataError(f"{path}: the file is empty; get it again")
-    header = lines[0][1]
+    header = [name.strip() for name in first[1]]
     missing = [column for column in columns if column not in header]
     if missing:
         raise DataError(
             f"{path}: no column {', '.join(map(repr, missing))} in the header; "
             f"found {', '.join(name for name in header if name)}; get the original file"
         )
-    present = [column for column in (*columns, *optional) if column in header]
-    position = {column: header.index(column) for column in present}
-    rows = []
-    for number, line in lines[1:]:
-        if len(line) <= max(position.values()) or any(line[len(header) :]):
+    wanted = dict.fromkeys((*columns, *optional))
+    at = [header.index(column) for column in wanted if column in header]
+    absent = [column for column in wanted if column not in header]
+    names = [*(column for column in wanted if column in header), *absent]
+    position = {name: place for place, name in enumerate(names)}
+    last, width, blanks = max(at), len(header), ("",) * len(absent)
+    for number, line in lines:
+        if len(line) <= last or any(map(str.strip, line[width:])):
             raise DataError(
-                f"{path}, line {number}: {len(line)} fields where the header has {len(header)}; "
+                f"{path}, line {number}: {len(line)} fields where the header has {width}; "
                 "correct or remove the line"
             )
-        values = dict.fromkeys(optional, "")
-        values |= {column: line[at] for column, at in position.items()}
-        rows.append(Row(path=path, line=number, values=values))
-    return rows
+        cells = (*[line[place].strip() for place in at], *blanks)
+        yield Row(path=path, line=number, cells=cells, position=position)
 
 
 def read_names(path: Path) -> dict[str, int]:

@@ -167,7 +167,7 @@ def test_a_malformed_line_is_named(tcia, column, value, complaint):
 
 def test_an_image_of_two_patients_is_refused(tcia):
     change(tcia, 3, "patient_id", "P_00009")
-    assert f"an image of the same patient, breast and view as line 3 of {TRAIN}" in refusal(tcia)
+    assert f"an image of the same patient, breast and view as line 2 of {TRAIN}" in refusal(tcia)
 
 
 def test_two_files_for_one_image_are_refused(tcia):
