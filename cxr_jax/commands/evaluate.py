@@ -27,6 +27,7 @@ from jaxtyping import Float32
 from cxr_jax import datasets
 from cxr_jax.commands.output import add_run, comma_list, new_folder
 from cxr_jax.commands.overlap import seen
+from cxr_jax.commands.reader_options import add_reader_options, reader_config
 from cxr_jax.errors import DataError
 from cxr_jax.evaluation import Evaluation, Predictions, evaluate
 from cxr_jax.pipeline import loader
@@ -48,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run(parser)
     parser.add_argument("--dataset", required=True, choices=datasets.NAMES, help="the data set")
     parser.add_argument("--data_dir", required=True, type=_folder, help="its folder")
+    add_reader_options(parser)
     parser.add_argument("--finding", help="its name there, where it is not the run's")
     parser.add_argument("--split", help="evaluate this prescribed split alone, such as test")
     parser.add_argument("--negatives", choices=NEGATIVES, help="default as the run")
@@ -77,7 +79,10 @@ def run(arguments: argparse.Namespace) -> int:
     use_compilation_cache(cache_dir)
     out = arguments.out or arguments.run / "evaluations" / arguments.dataset
     out = new_folder(out, holds="evaluation.json")
-    records = _of_split(datasets.read(arguments.dataset, arguments.data_dir), arguments.split)
+    records = datasets.read(
+        arguments.dataset, arguments.data_dir, reader_config(arguments, config.reader)
+    )
+    records = _of_split(records, arguments.split)
     finding = match_finding(config.finding, records, named=arguments.finding)
     records, labels = select(
         records,

@@ -4,11 +4,14 @@ Each module's docstring says how to get the data set, its licence and what to ci
 need no files: they have `directory` and `make` too.
 """
 
+import dataclasses
 import importlib
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
+from cxr_jax.datasets.reader_config import ReaderConfig
 from cxr_jax.pipeline.record import Record
 
 DRAWN = ("phantom", "phantom_breast")
@@ -23,18 +26,22 @@ def shares_films(one: str, other: str) -> bool:
     return one != other and any({one, other} <= same for same in _SAME_FILMS)
 
 
-def read(name: str, data_dir: Path) -> list[Record]:
+def read(name: str, data_dir: Path, config: ReaderConfig | None = None) -> list[Record]:
     """Read a data set's records.
 
     Args:
       name: one of NAMES.
       data_dir: the data set's folder, as its module describes it.
+      config: options, of which a reader takes those that it knows; None for the defaults.
 
     Raises:
       ValueError: name is none of NAMES.
       DataError: the folder or a file in it is missing or malformed.
     """
-    return _module(name, NAMES).read(data_dir)
+    reader = _module(name, NAMES).read
+    options = dataclasses.asdict(config or ReaderConfig())
+    taken = inspect.signature(reader).parameters.keys() & options.keys()
+    return reader(data_dir, **{option: options[option] for option in taken})
 
 
 def draw(

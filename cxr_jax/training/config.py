@@ -9,6 +9,7 @@ from typing import Any
 
 from cxr_jax.augment import AugmentConfig
 from cxr_jax.datasets import DRAWN, NAMES
+from cxr_jax.datasets.reader_config import ReaderConfig
 from cxr_jax.models import VARIANTS
 from cxr_jax.optim import OPTIMIZERS, SCHEDULES
 from cxr_jax.preprocess import PreprocessConfig
@@ -37,6 +38,7 @@ class Config:
     # The data.
     dataset: str = setting("phantom", "the data set", choices=NAMES)
     data_dir: str | None = setting(None, "folder of the data set; the phantoms need none")
+    reader: ReaderConfig = ReaderConfig()
     validation_fraction: float = setting(
         0.15, "held out to choose model and operating point", unit="fraction of patients"
     )

@@ -138,7 +138,7 @@ def read_records(config: Config, cache_dir: Path) -> list[Record]:
       WorkspaceError: the cache cannot be written.
     """
     if config.data_dir is not None:
-        return datasets.read(config.dataset, Path(config.data_dir).expanduser())
+        return datasets.read(config.dataset, Path(config.data_dir).expanduser(), config.reader)
     with console.bar(config.phantom_count, "drawing phantoms", unit="img") as bar:
         folder = datasets.draw(
             config.dataset,
