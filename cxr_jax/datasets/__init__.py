@@ -15,7 +15,7 @@ from cxr_jax.datasets.reader_config import ReaderConfig
 from cxr_jax.pipeline.record import Record
 
 DRAWN = ("phantom", "phantom_breast")
-NAMES = (*DRAWN, "nih", "siim", "cbis_ddsm", "folder")
+NAMES = (*DRAWN, "nih", "siim", "cbis_ddsm", "inbreast", "vindr_mammo", "rsna_breast", "folder")
 
 # Data sets of the same films under other names: they must not test each other.
 _SAME_FILMS = (frozenset({"siim", "nih"}),)

@@ -1,6 +1,6 @@
 """Read the mask of an image, however its data set keeps it, and prepare it as the image is."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import cv2
@@ -9,7 +9,7 @@ from jaxtyping import Bool, UInt8
 
 from cxr_jax.pipeline.bad_image import CONVERT, GET_AGAIN, BadImageError
 from cxr_jax.pipeline.decode import decode
-from cxr_jax.pipeline.record import Mask, MaskFiles, Record, RegionFiles, RunLengths
+from cxr_jax.pipeline.record import Mask, MaskFiles, Polygons, Record, RegionFiles, RunLengths
 from cxr_jax.pipeline.rle import decode_rle
 from cxr_jax.placement import place
 from cxr_jax.preprocess import PreprocessConfig
@@ -52,6 +52,8 @@ def read_mask(
                 return _union((_of_shape(path, shape) for path in paths), shape)
             case RegionFiles(regions=regions):
                 return _union((_region(paths, shape) for paths in regions), shape)
+            case Polygons(outlines=outlines):
+                return _filled(outlines, shape)
     except _BadMaskError as error:
         raise BadImageError(record.path, f"its mask of {name} {error}", error.cure) from error
     raise ValueError(
@@ -102,6 +104,15 @@ def _from_runs(runs: RunLengths, shape: tuple[int, int]) -> _BoolImage:
         except ValueError as error:
             raise _BadMaskError(f"cannot be read: {error}", GET_AGAIN) from error
     return mask
+
+
+def _filled(
+    outlines: Iterable[Sequence[tuple[float, float]]], shape: tuple[int, int]
+) -> _BoolImage:
+    mask = np.zeros(shape, np.uint8)
+    for outline in outlines:
+        cv2.fillPoly(mask, [np.rint(outline).astype(np.int32)], 1)
+    return mask == 1
 
 
 def _union(masks: Iterable[_BoolImage], shape: tuple[int, int]) -> _BoolImage:

@@ -55,7 +55,20 @@ class RegionFiles:
     regions: tuple[tuple[Path, ...], ...]
 
 
-Mask = RunLengths | MaskFiles | RegionFiles
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Polygons:
+    """A mask as outlines.
+
+    Attributes:
+      outlines: closed, of (x, y) in pixels of the original image, counted from the centre of its
+        first pixel; they are filled and united, without any the mask is empty. One point is one
+        pixel.
+    """
+
+    outlines: tuple[tuple[tuple[float, float], ...], ...]
+
+
+Mask = RunLengths | MaskFiles | RegionFiles | Polygons
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
