@@ -7,7 +7,7 @@ from dicom_files import write_dicom
 
 from cxr_jax.errors import DataError
 from cxr_jax.pipeline.masks import mask_files, preprocess_mask, read_mask
-from cxr_jax.pipeline.record import MaskFiles, Record, RegionFiles, RunLengths
+from cxr_jax.pipeline.record import MaskFiles, Polygons, Record, RegionFiles, RunLengths
 from cxr_jax.pipeline.rle import encode_rle
 from cxr_jax.preprocess import Crop, PreprocessConfig, preprocess
 
@@ -139,6 +139,24 @@ def test_a_mask_of_a_region_is_scaled_where_the_proportions_agree(tmp_path):
     np.testing.assert_array_equal(read_mask(record(files), "Mass", SHAPE), ONE)
     assert "a.png is 120 x 96, the image has 60 x 60" in refused(files, (60, 60))
     assert "a.png is 120 x 96" in refused(RegionFiles(regions=((crop, large),)), (100, 200))
+
+
+def test_outlines_are_filled_and_united():
+    def corners(top, bottom, left, right):
+        return ((left, top), (right - 1.0, top), (right - 1.0, bottom - 1.0), (left, bottom - 1.0))
+
+    outlines = (corners(5.0, 15.0, 5.0, 20.0), corners(10.0, 30.0, 18.0, 50.0), ((2.4, 1.0),))
+    expected = ONE | OTHER
+    expected[1, 2] = True
+    mask = Polygons(outlines=outlines)
+    np.testing.assert_array_equal(read_mask(record(mask), "Mass", SHAPE), expected)
+    assert not read_mask(record(Polygons(outlines=())), "Mass", SHAPE).any()
+    assert mask_files(mask) == ()
+
+
+def test_an_outline_may_reach_beyond_the_image():
+    around = ((-9.0, -9.0), (99.0, -9.0), (99.0, 99.0), (-9.0, 99.0))
+    assert read_mask(record(Polygons(outlines=(around,))), "Mass", SHAPE).all()
 
 
 def test_a_record_without_mask_is_the_callers_mistake():
