@@ -16,6 +16,7 @@ import numpy as np
 from cxr_jax.artefacts import find_artefacts
 from cxr_jax.datasets.phantom_chest import draw_chest
 from cxr_jax.preprocess import clahe
+from experiments.benchmark.burned import burn
 
 COUNT = 200
 CHEST_SEED = 20261125
@@ -41,6 +42,14 @@ def chest_films(seed: int, *, count: int, size: int) -> Iterator[Film]:
         yield Film(phantom.image, phantom.artefacts, ~phantom.artefacts)
 
 
+def burned_films(seed: int, *, count: int, size: int) -> Iterator[Film]:
+    """Chest phantoms that bear all sorts of artefacts, see `burned`."""
+    for n, film in enumerate(chest_films(seed, count=count, size=size)):
+        image, mask = burn(np.random.default_rng([seed, n]), film.image)
+        artefacts = film.artefacts | mask
+        yield Film(image, artefacts, ~artefacts)
+
+
 def score(films: Iterable[Film], *, kind: str, equalised: bool) -> tuple[float, float]:
     """Fractions of the artefacts' pixels that are removed, and of the body's that are touched."""
     removed = artefacts = touched = body = 0
@@ -57,6 +66,7 @@ def score(films: Iterable[Film], *, kind: str, equalised: bool) -> tuple[float, 
 
 FILMS: dict[tuple[str, str], tuple[int, Callable[..., Iterable[Film]]]] = {
     ("chest", "plain"): (CHEST_SEED, chest_films),
+    ("chest", "burned"): (CHEST_SEED, burned_films),
 }
 
 
