@@ -1,30 +1,37 @@
-"""Affine matrices of an image, and the one resample that applies them.
+"""Affine matrices about the centre of an image, and the one resample that applies them.
 
-Coordinates are (row, column, 1) in pixels, the centre of an image is ((height - 1) / 2,
+Pixel (row, column) lies at the point (row, column). The centre of an image is ((height - 1) / 2,
 (width - 1) / 2), and a matrix maps where a pixel *goes* (output) to where its value *comes from*
 (input): sampling at row + 3 moves the content 3 pixels up. All of an augmentation is one matrix, so
 that an image is resampled once and its mask can follow exactly.
 """
 
-from collections.abc import Callable
-
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Bool, Float, Int, Real, Shaped
+
+from cxr_jax.device_image import check_image
+
+FILLS = ("nearest", "constant", "reflect")
+# Where each generation of Keras has the centre of n pixels: n / 2 + this. "" is no Keras.
+_CENTRES = {"": -0.5, "2.1.2": 0.5, "2.8": 0.5, "3": -0.5}
+KERAS = tuple(_CENTRES)
+
+Pair = tuple[Real[ArrayLike, ""], Real[ArrayLike, ""]] | Real[Array, "2"]
 
 
 def affine(
     *,
     shape: tuple[int, int],
     rotation: Real[ArrayLike, ""] = 0.0,
-    shift: tuple[Real[ArrayLike, ""], Real[ArrayLike, ""]] | Real[Array, "2"] = (0.0, 0.0),
+    shift: Pair = (0.0, 0.0),
     shear: Real[ArrayLike, ""] = 0.0,
-    zoom: tuple[Real[ArrayLike, ""], Real[ArrayLike, ""]] | Real[Array, "2"] = (1.0, 1.0),
+    zoom: Pair = (1.0, 1.0),
     flip: Bool[ArrayLike, ""] = False,
+    keras: str = "",
 ) -> Float[Array, "3 3"]:
     """Compose rotation, shift, shear, zoom and horizontal flip about the centre of an image.
 
-        C · R(θ) · T(t) · S(s) · Z(z) · F · C⁻¹        S(s) = [[1, -sin s], [0, cos s]]
+        C · R(θ) · T(t) · S(s) · Z(z) · C⁻¹ · F        S(s) = [[1, -sin s], [0, cos s]]
 
     Args:
       shape: (height, width) in pixels.
@@ -34,27 +41,40 @@ def affine(
       shear: s in degrees. As Keras', it is no pure shear: the width grows by 1 / cos s too.
       zoom: (rows, columns), > 0; below 1 magnifies.
       flip: mirror left and right, after everything else.
-        All parameters but the shape may be traced.
+        All parameters but shape and keras may be traced.
+      keras: make the matrix of that ImageDataGenerator, errors included: of "2.1.2" and before,
+        whose shear is in radians; of "2.8" and before; of "3" (2.9 and later), which takes rows
+        for columns. The first two turn about a point one pixel below and to the right of the
+        centre, the last one of non-square images about another point yet.
 
     Returns:
       The matrix from output to input (row, column, 1), float32.
 
-    Equals the matrix of ImageDataGenerator in Keras 2.1.3 to 2.8 (which flips afterwards), but that
-    one turns about a point one pixel below and to the right of the centre.
+    Raises:
+      ValueError: shape is not two sides, or keras none of the above.
     """
+    if len(shape) != 2 or min(shape) < 1:
+        raise ValueError(f"shape must be (height, width), both >= 1, got {shape}")
+    if keras not in _CENTRES:
+        raise ValueError(f"keras must be one of {', '.join(map(repr, KERAS))}, got {keras!r}")
     height, width = shape
-    row, column = (height - 1) / 2, (width - 1) / 2
-    theta, skew = jnp.radians(jnp.float32(rotation)), jnp.radians(jnp.float32(shear))
+    row, column = height / 2 + _CENTRES[keras], width / 2 + _CENTRES[keras]
+    theta, skew = jnp.radians(jnp.float32(rotation)), jnp.float32(shear)
+    if keras != "2.1.2":
+        skew = jnp.radians(skew)
     cos, sin = jnp.cos(theta), jnp.sin(theta)
     down, across = shift[0] * height, shift[1] * width
-    mirror = jnp.where(flip, -1.0, 1.0)
 
     # Written out rather than multiplied: a TPU multiplies matrices in bfloat16 unless it is told
     # otherwise, and that moves the edges of an image by whole pixels.
-    a, b = zoom[0] * cos, zoom[1] * -jnp.sin(theta + skew) * mirror
-    d, e = zoom[0] * sin, zoom[1] * jnp.cos(theta + skew) * mirror
-    c = cos * down - sin * across + row - a * row - b * column
-    f = sin * down + cos * across + column - d * row - e * column
+    a, b = zoom[0] * cos, zoom[1] * -jnp.sin(theta + skew)
+    d, e = zoom[0] * sin, zoom[1] * jnp.cos(theta + skew)
+    c = cos * down - sin * across + (1 - a) * row - b * column
+    f = sin * down + cos * across + (1 - e) * column - d * row
+    if keras == "3":
+        (a, b, c), (d, e, f) = (e, d, f), (b, a, c)
+    c, f = jnp.where(flip, c + b * (width - 1), c), jnp.where(flip, f + e * (width - 1), f)
+    b, e = jnp.where(flip, -b, b), jnp.where(flip, -e, e)
     entries = [a, b, c, d, e, f, 0.0, 0.0, 1.0]
     return jnp.stack([jnp.float32(entry) for entry in entries]).reshape(3, 3)
 
@@ -80,62 +100,135 @@ def warp(
       widened to 0 by "constant".
 
     Raises:
-      ValueError: order or fill is none of the above.
+      ValueError: order or fill is none of the above, the image has another rank or no pixel, the
+        matrix another shape.
       TypeError: order=1 for integers or booleans.
 
     Equals scipy.ndimage.affine_transform(channel, matrix, order=order, mode=fill) with float32
     coordinates: within 1e-2 grey levels of 255 on noise of 224 x 224, much less on real images.
     """
+    check_image(image, floats=False)
+    if matrix.shape != (3, 3):
+        raise ValueError(f"matrix must be [3, 3], as affine makes it, got shape {matrix.shape}")
     if order not in (0, 1):
         raise ValueError(f"order must be 0 (nearest pixel) or 1 (bilinear), got {order!r}")
-    if fill not in _INSIDE:
-        raise ValueError(f"fill must be one of {', '.join(_INSIDE)}, got {fill!r}")
+    if fill not in FILLS:
+        raise ValueError(f"fill must be one of {', '.join(FILLS)}, got {fill!r}")
     if order == 1 and not jnp.issubdtype(image.dtype, jnp.floating):
         raise TypeError(
             f"order=1 interpolates floats, got an image of {image.dtype}; "
             "scale it to float32 in [0, 1], or use order=0 for a mask"
         )
     height, width, channels = image.shape
-    row = jnp.arange(height, dtype=jnp.float32)[:, None]
-    column = jnp.arange(width, dtype=jnp.float32)[None, :]
-    y = matrix[0, 0] * row + matrix[0, 1] * column + matrix[0, 2]
-    x = matrix[1, 0] * row + matrix[1, 1] * column + matrix[1, 2]
     pixels = jnp.asarray(image).reshape(height * width, channels)
+    i, v = _points(matrix[0], (height, width))
+    j, u = _points(matrix[1], (height, width))
+    outside = _outside(i, v, height) | _outside(j, u, width)
+    if fill == "reflect":
+        (i, v), (j, u) = _folded(i, v, height), _folded(j, u, width)
 
-    def pick(i: Int[Array, "height width"], j: Int[Array, "height width"]) -> Array:
-        inside = _INSIDE[fill](i, height) * width + _INSIDE[fill](j, width)
-        return pixels.at[inside].get(mode="promise_in_bounds")
+    def pick(flat: Int[Array, "height width"]) -> Array:
+        return pixels.at[flat].get(mode="promise_in_bounds")
 
     if order == 0:
-        warped = pick(_floor(y + 0.5), _floor(x + 0.5))
+        i, j = jnp.clip(i + (v >= 0.5), 0, height - 1), jnp.clip(j + (u >= 0.5), 0, width - 1)
+        warped = pick(i * width + j)
     else:
         pixels = pixels.astype(jnp.float32)
-        i, j = _floor(y), _floor(x)
-        v, u = (y - jnp.floor(y))[..., None], (x - jnp.floor(x))[..., None]
-        upper = (1 - u) * pick(i, j) + u * pick(i, j + 1)
-        lower = (1 - u) * pick(i + 1, j) + u * pick(i + 1, j + 1)
+        (i, v), (j, u) = _first_of_two(i, v, height), _first_of_two(j, u, width)
+        v, u = v[..., None], u[..., None]
+        first, below, right = i * width + j, width if height > 1 else 0, 1 if width > 1 else 0
+        upper = (1 - u) * pick(first) + u * pick(first + right)
+        lower = (1 - u) * pick(first + below) + u * pick(first + below + right)
         warped = (1 - v) * upper + v * lower
     if fill == "constant":
-        outside = (y < 0) | (y > height - 1) | (x < 0) | (x > width - 1)
         warped = jnp.where(outside[..., None], jnp.zeros((), warped.dtype), warped)
     return warped
 
 
-def _floor(x: Float[Array, "height width"]) -> Int[Array, "height width"]:
-    return jnp.floor(x).astype(jnp.int32)
+def flip_horizontal(
+    image: Shaped[Array, "height width channel"],
+) -> Shaped[Array, "height width channel"]:
+    """Mirror an image left and right. A chest then has its heart on the other side."""
+    check_image(image, floats=False)
+    return image[:, ::-1]
 
 
-def _clamp(index: Int[Array, "height width"], size: int) -> Int[Array, "height width"]:
-    return jnp.clip(index, 0, size - 1)
+def rotate(
+    image: Float[Array, "height width channel"],
+    degrees: Real[ArrayLike, ""],
+    *,
+    fill: str = "nearest",
+) -> Float[Array, "height width channel"]:
+    """Turn an image about its centre; a positive angle turns it clockwise on the screen."""
+    return warp(image, affine(shape=_shape(image), rotation=degrees), fill=fill)
 
 
-def _mirror(index: Int[Array, "height width"], size: int) -> Int[Array, "height width"]:
-    index = index % (2 * size)
-    return jnp.minimum(index, 2 * size - 1 - index)
+def shift(
+    image: Float[Array, "height width channel"], fractions: Pair, *, fill: str = "nearest"
+) -> Float[Array, "height width channel"]:
+    """Move an image by (down, across) fractions of height and width.
+
+    As in Keras it is the sampling points that go down and right: the content goes up and left.
+    """
+    return warp(image, affine(shape=_shape(image), shift=fractions), fill=fill)
 
 
-_INSIDE: dict[str, Callable[[jax.Array, int], jax.Array]] = {
-    "nearest": _clamp,
-    "constant": _clamp,
-    "reflect": _mirror,
-}
+def zoom(
+    image: Float[Array, "height width channel"], factors: Pair, *, fill: str = "nearest"
+) -> Float[Array, "height width channel"]:
+    """Scale an image about its centre by factors for (rows, columns), > 0; below 1 magnifies."""
+    return warp(image, affine(shape=_shape(image), zoom=factors), fill=fill)
+
+
+def shear(
+    image: Float[Array, "height width channel"],
+    degrees: Real[ArrayLike, ""],
+    *,
+    fill: str = "nearest",
+) -> Float[Array, "height width channel"]:
+    """Shear an image about its centre: columns slide along each other, width grows by 1 / cos."""
+    return warp(image, affine(shape=_shape(image), shear=degrees), fill=fill)
+
+
+def _shape(image: Float[Array, "height width channel"]) -> tuple[int, int]:
+    check_image(image)
+    return image.shape[0], image.shape[1]
+
+
+# A point along one axis is a pixel's index and a fraction of [0, 1) to the next pixel.
+_Indices = Int[Array, "height width"]
+_Fractions = Float[Array, "height width"]
+
+
+def _points(line: Float[Array, "3"], shape: tuple[int, int]) -> tuple[_Indices, _Fractions]:
+    """Where the pixels come from along one axis.
+
+    The whole part of each coefficient is summed in integers: float32 then rounds how far a pixel
+    moves rather than where it lies, and a flip is exact.
+    """
+    row, column = jnp.arange(shape[0])[:, None], jnp.arange(shape[1])[None, :]
+    whole = jnp.round(line)
+    rest = line - whole
+    a, b, c = whole.astype(jnp.int32)
+    moved = rest[0] * row + rest[1] * column + rest[2]
+    below = jnp.floor(moved)
+    return a * row + b * column + c + below.astype(jnp.int32), moved - below
+
+
+def _outside(i: _Indices, v: _Fractions, size: int) -> Bool[Array, "height width"]:
+    """Whether a point lies before the first or beyond the last pixel's centre."""
+    return (i < 0) | (i + (v > 0) > size - 1)
+
+
+def _folded(i: _Indices, v: _Fractions, size: int) -> tuple[_Indices, _Fractions]:
+    """Mirror points about the edges, half a pixel beyond the outer pixels' centres."""
+    i = i % (2 * size)
+    back = i >= size
+    return jnp.where(back, 2 * size - 2 - i, i), jnp.where(back, 1 - v, v)
+
+
+def _first_of_two(i: _Indices, v: _Fractions, size: int) -> tuple[_Indices, _Fractions]:
+    """Move points to the nearest between two pixels of the image, the fraction in [0, 1]."""
+    first = jnp.clip(i, 0, max(size - 2, 0))
+    return first, jnp.clip(v + (i - first), 0, 1)

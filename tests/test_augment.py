@@ -55,7 +55,7 @@ def test_draws_are_uniform_in_their_range(drawn, value, low, high):
 
 def test_half_of_the_images_flip_and_draws_are_independent(drawn):
     assert abs(float(drawn.flip.mean()) - 0.5) < 0.03
-    columns = np.column_stack([np.asarray(leaf, np.float64) for leaf in drawn])
+    columns = np.column_stack([np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(drawn)])
     off_diagonal = np.corrcoef(columns.T) - np.eye(columns.shape[1])
     assert np.abs(off_diagonal).max() < 0.06
 

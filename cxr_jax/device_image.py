@@ -1,0 +1,46 @@
+"""What the device's functions take for an image and for a key; checked when they are traced."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+Image = jax.Array | Any  # also NumPy's, which JAX takes in
+
+
+def check_image(image: Image, *, name: str = "image", rank: int = 3, floats: bool = True) -> None:
+    """Raise where an array is no image.
+
+    Args:
+      image: whatever the caller got.
+      name: what he called it.
+      rank: 3 for [height, width, channel], 4 for a batch of them.
+      floats: whether its values must be floats in [0, 1]; masks may be of any type.
+
+    Raises:
+      TypeError: no array, or not of floats.
+      ValueError: of another rank, or empty.
+    """
+    if not hasattr(image, "shape") or not hasattr(image, "dtype"):
+        raise TypeError(f"{name} must be an array, got {type(image).__name__}")
+    axes = ("batch", "height", "width", "channel")[-rank:]
+    if len(image.shape) != rank or 0 in image.shape:
+        raise ValueError(
+            f"{name} must be [{', '.join(axes)}], none of them 0, got shape {image.shape}"
+        )
+    if floats and not jnp.issubdtype(image.dtype, jnp.floating):
+        raise TypeError(
+            f"{name} must be of floats in [0, 1], got {image.dtype}; "
+            "divide it by its type's largest value"
+        )
+
+
+def check_key(key: Any) -> None:
+    """Raise TypeError where a key is not one typed PRNG key, such as `jax.random.key(0)`."""
+    dtype = getattr(key, "dtype", None)
+    if dtype is None or not jnp.issubdtype(dtype, jax.dtypes.prng_key) or key.shape:
+        got = type(key).__name__ if dtype is None else f"{dtype}{list(key.shape)}"
+        raise TypeError(
+            f"key must be one typed PRNG key, got {got}; make it with jax.random.key(seed), "
+            "or of an old PRNGKey with jax.random.wrap_key_data(key)"
+        )
