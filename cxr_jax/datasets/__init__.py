@@ -15,7 +15,17 @@ from cxr_jax.datasets.reader_config import ReaderConfig
 from cxr_jax.pipeline.record import Record
 
 DRAWN = ("phantom", "phantom_breast")
-NAMES = (*DRAWN, "nih", "siim", "cbis_ddsm", "inbreast", "vindr_mammo", "rsna_breast", "folder")
+NAMES = (
+    *DRAWN,
+    "nih",
+    "siim",
+    "cbis_ddsm",
+    "inbreast",
+    "vindr_mammo",
+    "rsna_breast",
+    "folder",
+    "csv",
+)
 
 # Data sets of the same films under other names: they must not test each other.
 _SAME_FILMS = (frozenset({"siim", "nih"}),)

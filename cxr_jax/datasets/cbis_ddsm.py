@@ -27,6 +27,7 @@ and diagnosis research. Scientific Data 4, 170177 (2017).
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+from cxr_jax.datasets.mammogram import side
 from cxr_jax.datasets.table import Row, read_table
 from cxr_jax.errors import DataError
 from cxr_jax.pipeline.record import Mask, Record, RegionFiles
@@ -36,7 +37,6 @@ MASK = "Abnormality"
 """What the regions outline, benign or malignant."""
 
 _PATHOLOGIES = {"MALIGNANT": 1.0, "BENIGN": 0.0, "BENIGN_WITHOUT_CALLBACK": 0.0}
-_SIDES = {"LEFT": "L", "RIGHT": "R"}
 _VIEWS = ("CC", "MLO")
 _IMAGE, _CROP, _MASK = "image file path", "cropped image file path", "ROI mask file path"
 _SIDE, _VIEW = "left or right breast", "image view"
@@ -111,7 +111,7 @@ def _rows(data_dir: Path) -> tuple[list[Row], set[str]]:
 
 
 def _checked(row: Row) -> Row:
-    for column, known in ((_SIDE, _SIDES), (_VIEW, _VIEWS), ("pathology", _PATHOLOGIES)):
+    for column, known in ((_VIEW, _VIEWS), ("pathology", _PATHOLOGIES)):
         if row[column] not in known:
             raise row.wrong(column, " or ".join(known))
     if not row["patient_id"]:
@@ -123,7 +123,7 @@ def _checked(row: Row) -> Row:
 
 def _film(row: Row) -> tuple[str, str, str]:
     """Patient, side and view: what tells one film from another."""
-    return row["patient_id"], _SIDES[row[_SIDE]], row[_VIEW]
+    return row["patient_id"], side(row, _SIDE), row[_VIEW]
 
 
 def _parts(row: Row, column: str) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ has none.
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
+from cxr_jax.datasets.mammogram import side
 from cxr_jax.datasets.table import Row, read_table
 from cxr_jax.errors import DataError
 from cxr_jax.pipeline import dicom
@@ -34,7 +35,6 @@ from cxr_jax.pipeline.findings import canonical
 from cxr_jax.pipeline.record import NO_FINDING, Mask, MaskFiles, Record, hash_patient
 
 _MASKS, _PATIENTS = "masks", "patients.csv"
-_SIDES = {"": "", "L": "L", "R": "R", "LEFT": "L", "RIGHT": "R"}
 _NOT_IMAGES = ("thumbs.db", "desktop.ini")
 _SALT = "folder"
 
@@ -118,12 +118,10 @@ def _exams(table: Path, images: Mapping[str, Path]) -> dict[str, Exam]:
 def _from_row(row: Row) -> Exam:
     if not row["patient"]:
         raise row.wrong("patient", "a patient")
-    if row["laterality"].upper() not in _SIDES:
-        raise row.wrong("laterality", "L, R or nothing")
     return Exam(
         patient=hash_patient(row["patient"], salt=_SALT),
         view=row["view"].upper(),
-        laterality=_SIDES[row["laterality"].upper()],
+        laterality=side(row, "laterality") if row["laterality"] else "",
     )
 
 

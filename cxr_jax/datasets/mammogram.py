@@ -14,14 +14,15 @@ _BIRADS = re.compile(r"(?:BI-?RADS )?([0-6]|4[abc])", re.IGNORECASE)
 
 
 def side(row: Row, column: str) -> str:
-    """The breast of a cell, "L" or "R".
+    """The breast of a cell, "L" or "R"; the cell may spell it out.
 
     Raises:
       DataError: it is another word.
     """
-    if row[column] not in ("L", "R"):
+    name = row[column].upper()
+    if name not in ("L", "R", "LEFT", "RIGHT"):
         raise row.wrong(column, "L or R")
-    return row[column]
+    return name[0]
 
 
 def view(row: Row, column: str) -> str:

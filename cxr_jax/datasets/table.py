@@ -68,7 +68,12 @@ class Row:
 
 
 def read_table(
-    path: Path, columns: Sequence[str], *, optional: Sequence[str] = (), delimiter: str = ","
+    path: Path,
+    columns: Sequence[str],
+    *,
+    optional: Sequence[str] = (),
+    others: bool = False,
+    delimiter: str = ",",
 ) -> list[Row]:
     """Read the named columns of a comma-separated file with a header line.
 
@@ -79,6 +84,7 @@ def read_table(
       path: the file, UTF-8, as it is or compressed by gzip.
       columns: the names to read; there may be others.
       optional: names to read where they are there; else their cells are "".
+      others: whether to read all other columns too; `Row.position` has their names.
       delimiter: what stands between the fields.
 
     Raises:
@@ -87,7 +93,7 @@ def read_table(
     try:
         with _open(path) as file:
             lines = _lines(csv.reader(file, strict=True, delimiter=delimiter))
-            return list(_rows(path, lines, columns, optional))
+            return list(_rows(path, lines, columns, optional, others))
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"{path}: cannot be read: {reason}") from error
@@ -122,6 +128,7 @@ def _rows(
     lines: Iterator[tuple[int, list[str]]],
     columns: Sequence[str],
     optional: Sequence[str],
+    others: bool,
 ) -> Iterator[Row]:
     first = next(lines, None)
     if first is None:
@@ -133,7 +140,7 @@ def _rows(
             f"{path}: no column {', '.join(map(repr, missing))} in the header; "
             f"found {', '.join(name for name in header if name)}; get the original file"
         )
-    wanted = dict.fromkeys((*columns, *optional))
+    wanted = dict.fromkeys((*columns, *optional, *(filter(None, header) if others else ())))
     at = [header.index(column) for column in wanted if column in header]
     absent = [column for column in wanted if column not in header]
     names = [*(column for column in wanted if column in header), *absent]

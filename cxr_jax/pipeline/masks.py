@@ -95,7 +95,7 @@ class _BadMaskError(Exception):
 
 
 def _from_runs(runs: RunLengths, shape: tuple[int, int]) -> _BoolImage:
-    if shape != (runs.height, runs.width):
+    if (runs.height, runs.width) not in (shape, (None, None)):
         raise _BadMaskError(f"is for {runs.width} x {runs.height} pixels, {_has(shape)}", CONVERT)
     mask = np.zeros(shape, bool)
     for text in runs.texts:

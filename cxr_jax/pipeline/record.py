@@ -28,12 +28,12 @@ class RunLengths:
 
     Attributes:
       texts: are united; without any the mask is empty.
-      height, width: of the image that they are for.
+      height, width: of the image that they are for; None where the data set does not say.
     """
 
     texts: tuple[str, ...]
-    height: int
-    width: int
+    height: int | None = None
+    width: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

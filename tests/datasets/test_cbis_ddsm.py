@@ -149,7 +149,7 @@ def test_the_folder_may_be_the_one_that_the_tables_name(tcia):
     ("column", "value", "complaint"),
     [
         ("pathology", "UNKNOWN", "expected MALIGNANT or BENIGN or BENIGN_WITHOUT_CALLBACK, found"),
-        ("left or right breast", "BOTH", "expected LEFT or RIGHT, found 'BOTH'"),
+        ("left or right breast", "BOTH", "expected L or R, found 'BOTH'"),
         ("image view", "ML", "expected CC or MLO, found 'ML'"),
         ("patient_id", "", "expected a patient, found 'nothing'"),
         ("image file path", "", "expected a path such as Mass-Training_P_00001_LEFT_CC/"),

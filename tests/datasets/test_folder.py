@@ -105,7 +105,7 @@ def test_classes_without_a_normal_one_are_findings(tmp_path):
         (["image,patient", "c.png,1"], "line 2, column 'image': expected the name of one image"),
         (["image,patient", "a.png,1", "a.png,2"], "line 3, column 'image': expected every image o"),
         (["image,patient", "a.png,"], "line 2, column 'patient': expected a patient"),
-        (["image,patient,laterality", "a.png,1,X"], "column 'laterality': expected L, R or nothi"),
+        (["image,patient,laterality", "a.png,1,X"], "column 'laterality': expected L or R"),
     ],
 )
 def test_a_malformed_table_is_named(tmp_path, lines, complaint):

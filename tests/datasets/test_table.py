@@ -27,6 +27,11 @@ def test_named_columns_are_read_with_their_lines(tmp_path):
     ]
 
 
+def test_all_other_columns_may_be_read_too(tmp_path):
+    (row,) = read_table(table(tmp_path, "b,a,,c\n1,2,3,4\n"), ("a",), optional=("d",), others=True)
+    assert {name: row[name] for name in row.position} == {"a": "2", "b": "1", "c": "4", "d": ""}
+
+
 def test_a_byte_order_mark_and_windows_line_ends_do_not_matter(tmp_path):
     rows = read_table(table(tmp_path, b"\xef\xbb\xbfa,b\r\n1,2\r\n"), ("a",))
     assert [row["a"] for row in rows] == ["1"]

@@ -75,7 +75,7 @@ def test_the_official_split_is_used(data_set):
     [
         (BREASTS, "BI-RADS 1", "BI-RADS 9", "line 2, column 'breast_birads': expected a BI-RADS"),
         (BREASTS, "training", "train", "line 2, column 'split': expected training or test"),
-        (BREASTS, ",L,", ",l,", "line 2, column 'laterality': expected L or R"),
+        (BREASTS, ",L,", ",B,", "line 2, column 'laterality': expected L or R"),
         (BREASTS, ",CC,", ",CCC,", "line 2, column 'view_position': expected CC or MLO"),
         (BREASTS, f"{17:032x}", f"{16:032x}", "line 3, column 'image_id': expected every image"),
         (

@@ -9,6 +9,8 @@ from dicom_files import write_dicom
 from miniatures import film, lesion
 from pydicom.uid import JPEG2000Lossless
 
+from cxr_jax.pipeline.rle import encode_rle
+
 SHAPE = (96, 72)
 CALCIFICATION = (10, 20)
 """Row and column of the single point of an outline."""
@@ -153,3 +155,37 @@ def rsna_breast(folder, *, patients=6, seed=0):
                 WindowWidth=[4000, 2500],
             )
     write_rows(folder / "train.csv", rows)
+
+
+def own_csv(folder, *, count=6, seed=0):
+    """A user's table: PNG and DICOM, two findings, masks as files and as run lengths.
+
+    Every third image has an Effusion, with a mask as a file and a Nodule with run lengths; labels
+    are blank and -1 too; two images are one patient's.
+
+    Returns:
+      Image -> (its labels as text, its mask as bool [height, width]).
+    """
+    rng = np.random.default_rng(seed)
+    header = "path,patient,view,laterality,split,Pleural Effusion,Nodule,mask_Pleural Effusion"
+    rows, truth = [[*header.split(","), "rle_Nodule"]], {}
+    for at in range(count):
+        image, positive = f"images/{at}{('.png', '.dcm')[at % 2]}", at % 3 == 0
+        lesions = [lesion(rng, SHAPE)] if positive else []
+        path = folder / image
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if at % 2:
+            write_dicom(path, _pixels(rng, lesions), bits=12)
+        else:
+            cv2.imwrite(str(path), (film(rng, SHAPE, lesions=lesions) * 255).astype(np.uint8))
+        mask = np.any([np.zeros(SHAPE, bool), *lesions], axis=0)
+        if positive:
+            (folder / "masks").mkdir(exist_ok=True)
+            cv2.imwrite(str(folder / "masks" / f"{at}.png"), mask.astype(np.uint8) * 255)
+        labels = (("0", "1.0")[positive], ("", "-1", "1")[at % 3] if not positive else "1")
+        files = f"masks/{at}.png" if positive else ""
+        split = ("train", "val", "test")[at // 2 % 3]
+        rows.append((image, f"p{at // 2}", "pa", "", split, *labels, files, encode_rle(mask)))
+        truth[image] = (labels, mask)
+    write_rows(folder / "images.csv", rows)
+    return truth
