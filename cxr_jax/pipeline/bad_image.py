@@ -8,7 +8,7 @@ SMALLEST_SIDE = 32
 """Pixels; nothing smaller is a radiograph."""
 
 LARGEST_AREA = 2**27
-"""Pixels; several times the largest film scans. A file that claims more is not decoded."""
+"""Pixels; several times the largest film scans."""
 
 LEAVE_OUT = "or leave such images out with --on_bad_image=skip"
 """The cure of last resort for every bad image."""
@@ -39,10 +39,11 @@ def read_bytes(path: Path) -> bytes:
         raise BadImageError(path, f"cannot be read: {error.strerror}", GET_AGAIN) from error
 
 
-def check_size(path: Path, *, width: int, height: int) -> None:
+def check_size(path: Path, *, width: int, height: int, max_pixels: int = LARGEST_AREA) -> None:
     """Raise BadImageError for what is no radiograph, or too large to be decoded."""
     size = f"{width} x {height} pixels"
     if min(width, height) < SMALLEST_SIDE:
         raise BadImageError(path, f"{size} is too small for a radiograph", GET_AGAIN)
-    if width * height > LARGEST_AREA:
-        raise BadImageError(path, f"{size} is more than the {LARGEST_AREA:,} accepted", CONVERT)
+    if width * height > max_pixels:
+        cure = f"raise --max_pixels if it is meant to be so large, {LEAVE_OUT}"
+        raise BadImageError(path, f"{size} is more than the {max_pixels:,} accepted", cure)

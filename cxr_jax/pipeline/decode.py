@@ -9,65 +9,107 @@ import numpy as np
 
 from cxr_jax.host_image import HostImage
 from cxr_jax.pipeline import dicom
-from cxr_jax.pipeline.bad_image import CONVERT, GET_AGAIN, BadImageError, check_size, read_bytes
+from cxr_jax.pipeline.bad_image import (
+    CONVERT,
+    GET_AGAIN,
+    LARGEST_AREA,
+    BadImageError,
+    check_size,
+    read_bytes,
+)
 from cxr_jax.pipeline.headers import BadFileError, read_header
 from cxr_jax.pipeline.shared import Shared
 
-VERSION = 1
+VERSION = 2
 """To be raised when the same file comes to make another image: caches are named by it."""
 
+_DEPTHS = (10, 12, 14, 16)  # of detectors and scanners, whose values converters leave as they are
+_CHROMA = 8  # JPEG makes so many grey levels of colour out of grey
 
-def decode(path: Path, *, bit_depth: int | None = None) -> HostImage:
+
+def decode(
+    path: Path, *, bit_depth: int | None = None, max_pixels: int = LARGEST_AREA
+) -> HostImage:
     """Read a PNG, JPEG, TIFF or DICOM radiograph.
 
-    A file is DICOM if it says so behind its preamble, or by its name: `.dcm`, `.dicom`. RGB and
-    RGBA files whose colour channels are equal count as grey; the alpha channel is ignored.
+    A file is DICOM if it says so behind its preamble, or by its name: `.dcm`, `.dicom`. Pictures
+    are turned as their EXIF orientation says. RGB and RGBA count as grey where the colour channels
+    are equal (within 8 levels of 255 in a JPEG), of which the first is taken; alpha is ignored.
 
     Args:
       path: the file.
-      bit_depth: 8 where the data set promises 8 bits a pixel, 16 likewise; None takes both.
+      bit_depth: bits a pixel that the data set promises, 1 to 16; None takes what comes.
+      max_pixels: a file that claims more is not decoded.
 
     Returns:
-      uint8 or uint16 [height, width]: the file's own values, or what `read_dicom` makes of them.
+      uint8 or uint16 [height, width], black is 0 and white the largest number of the dtype: of a
+      picture of 16 bits, the largest that `bit_depth` has room for, or without it the least of 10,
+      12, 14 and 16 bits that has room for all of its values.
 
     Raises:
       BadImageError: the file is missing, empty, truncated, damaged, no image, in colour, smaller
-        than 32 pixels a side, larger than 134 million pixels, or of another depth than promised.
+        than 32 pixels a side, larger than max_pixels, or of another depth than promised.
     """
     data = read_bytes(path)
-    image = dicom.decode(data, path) if dicom.is_dicom(data, path) else _decode_picture(data, path)
-    bits = 8 * image.itemsize
-    if bit_depth not in (None, bits):
-        reason = f"{bits} bits a pixel where the data set promises {bit_depth}"
+    if dicom.is_dicom(data, path):
+        image = dicom.decode(data, path, max_pixels=max_pixels)
+        stored = 8 * image.itemsize
+    else:
+        image = _decode_picture(data, path, max_pixels)
+        stored = 8 if image.dtype == np.uint8 else bit_depth or _bits(int(image.max()))
+    if bit_depth is not None and (bit_depth <= 8) != (image.dtype == np.uint8):
+        reason = f"{8 * image.itemsize} bits a pixel where the data set promises {bit_depth}"
         raise BadImageError(path, reason, CONVERT)
-    return image
+    if image.max() >= 2**stored:
+        reason = f"a pixel is {image.max():,}, more than the promised {stored} bits have room for"
+        raise BadImageError(path, reason, CONVERT)
+    return _stretch(image, stored)
 
 
-def _decode_picture(data: bytes, path: Path) -> HostImage:
+def _bits(brightest: int) -> int:
+    return next(bits for bits in _DEPTHS if brightest < 2**bits)
+
+
+def _stretch(image: HostImage, bits: int) -> HostImage:
+    """From values of so many bits to the whole range of the dtype."""
+    if bits == 8 * image.itemsize:
+        return image
+    whole = np.iinfo(image.dtype).max
+    table = np.arange(2**bits, dtype=np.uint32) * whole // (2**bits - 1)
+    return table.astype(image.dtype)[image]
+
+
+def _decode_picture(data: bytes, path: Path, max_pixels: int) -> HostImage:
     """PNG, JPEG, TIFF."""
     try:
         header = read_header(data)
     except BadFileError as error:
         raise BadImageError(path, str(error), GET_AGAIN) from error
-    check_size(path, width=header.width, height=header.height)
+    check_size(path, width=header.width, height=header.height, max_pixels=max_pixels)
     image = _decode_bytes(data)
     if image is None:
         raise BadImageError(path, f"OpenCV cannot decode this {header.format} file", GET_AGAIN)
     if image.ndim == 3:
-        colours = image[..., :3] if image.shape[2] > 2 else image[..., :1]
-        if (colours != colours[..., :1]).any():
-            raise BadImageError(path, "in colour, where a radiograph is grey", CONVERT)
-        image = np.ascontiguousarray(colours[..., 0])
+        image = _grey(image, tolerance=_CHROMA if header.format == "JPEG" else 0, path=path)
     if image.dtype not in (np.uint8, np.uint16):
         reason = f"pixels are {image.dtype}, not integers of 8 or 16 bits"
         raise BadImageError(path, reason, CONVERT)
     return image
 
 
+def _grey(image: np.ndarray, *, tolerance: int, path: Path) -> np.ndarray:
+    colours = [image[..., channel] for channel in range(image.shape[2])]
+    if any(cv2.norm(colours[0], colour, cv2.NORM_INF) > tolerance for colour in colours[1:]):
+        raise BadImageError(path, "in colour, where a radiograph is grey", CONVERT)
+    return np.ascontiguousarray(colours[0])
+
+
 def _decode_bytes(data: bytes) -> np.ndarray | None:
+    """Of any depth, turned by EXIF, without alpha."""
+    flags = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR
     with _opencv_silent():
         try:
-            return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+            return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
         except cv2.error:
             return None
 

@@ -18,7 +18,14 @@ from pydicom import uid
 from pydicom.encaps import get_frame
 
 from cxr_jax.host_image import HostImage
-from cxr_jax.pipeline.bad_image import CONVERT, GET_AGAIN, BadImageError, check_size, read_bytes
+from cxr_jax.pipeline.bad_image import (
+    CONVERT,
+    GET_AGAIN,
+    LARGEST_AREA,
+    BadImageError,
+    check_size,
+    read_bytes,
+)
 from cxr_jax.pipeline.grey_values import GreyValueError, grey_table
 from cxr_jax.pipeline.headers import BadFileError, read_codestream_size
 from cxr_jax.pipeline.record import hash_patient
@@ -74,8 +81,13 @@ def is_dicom(data: bytes, path: Path) -> bool:
     return data[128:132] == b"DICM" or path.suffix.lower() in SUFFIXES
 
 
-def decode(data: bytes, path: Path, *, window: int = 0) -> HostImage:
-    """As `read_dicom`, from the bytes of the file; `path` is for messages."""
+def decode(
+    data: bytes, path: Path, *, window: int = 0, max_pixels: int = LARGEST_AREA
+) -> HostImage:
+    """As `read_dicom`, from the bytes of the file; `path` is for messages.
+
+    A header that claims more than max_pixels is refused before anything is decompressed.
+    """
     if window < 0:
         raise ValueError(f"window must be at least 0, got {window}")
     if not data:
@@ -86,7 +98,7 @@ def decode(data: bytes, path: Path, *, window: int = 0) -> HostImage:
             is_sure = data[128:132] == b"DICM"
             reason = "a DICOM file without an image" if is_sure else "not a DICOM file"
             raise BadImageError(path, reason, GET_AGAIN)
-        _check(header, path)
+        _check(header, path, max_pixels)
         table, lowest = grey_table(header, window=window)
         # Clipped, as a decoder may leave values that BitsStored has no room for.
         return table.take(_pixels(header, path).astype(np.int32) - lowest, mode="clip")
@@ -121,7 +133,7 @@ def read_exam(path: Path, *, salt: str) -> Exam:
     )
 
 
-def _check(header: pydicom.Dataset, path: Path) -> None:
+def _check(header: pydicom.Dataset, path: Path, max_pixels: int) -> None:
     """Refuse what is no grey image of one frame."""
     if "FloatPixelData" in header or "DoubleFloatPixelData" in header:
         raise BadImageError(path, "pixels are not integers of 8 or 16 bits", CONVERT)
@@ -137,7 +149,7 @@ def _check(header: pydicom.Dataset, path: Path) -> None:
     if header.SamplesPerPixel != 1 or photometric not in ("MONOCHROME1", "MONOCHROME2"):
         reason = f"in colour ({photometric}), where a radiograph is grey"
         raise BadImageError(path, reason, CONVERT)
-    check_size(path, width=header.Columns, height=header.Rows)
+    check_size(path, width=header.Columns, height=header.Rows, max_pixels=max_pixels)
 
 
 def _pixels(header: pydicom.Dataset, path: Path) -> np.ndarray:

@@ -7,7 +7,7 @@ several processes each reads its own rows of every global batch, and no others.
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import grain
@@ -18,6 +18,7 @@ from jaxtyping import Float32, Int
 from cxr_jax.errors import DataError
 from cxr_jax.pipeline.prepare import Prepared
 from cxr_jax.pipeline.store import ImageStore
+from cxr_jax.pipeline.strata import rarest_finding
 
 Batch = dict[str, np.ndarray]
 
@@ -31,6 +32,7 @@ def train_batches(
     *,
     batch_size: int,
     seed: int,
+    balanced: bool = False,
     lend_masks: bool = False,
     workers: int = 0,
     process_index: int = 0,
@@ -44,6 +46,9 @@ def train_batches(
       labels: a row for every image of `prepared`.
       batch_size: of the global batch; every process gets its share.
       seed: of the order. The order depends on nothing else.
+      balanced: an epoch has as many images of each class: of each finding (an image of several
+        belongs to the rarest) and of none. Those of rare classes are repeated, of frequent ones
+        each epoch shows others.
       lend_masks: give every image whose first label is not 1 the mask of a random one whose label
         is, another one each epoch, so that there being a mask does not tell the label.
       workers: processes that read; 0 reads in threads of this one.
@@ -68,7 +73,9 @@ def train_batches(
     if lend_masks and not positive.any():
         raise DataError("no training image has the finding, so that none can lend its mask")
     donors = indices[positive] if lend_masks else indices[:0]
-    order = _RandomOrder(indices, donors, batch_size, seed)
+    finding = rarest_finding(labels[indices]) if balanced else np.zeros(len(indices))
+    classes = [indices[finding == value] for value in np.unique(finding)]
+    order = _RandomOrder(classes, donors, batch_size, seed)
     return _read(order, prepared, labels, share, workers, with_index=False)
 
 
@@ -121,22 +128,25 @@ class _RandomOrder:
     Grain's own shuffle and batch work image by image, and cost more than twice the reading.
     """
 
-    def __init__(self, indices: np.ndarray, donors: np.ndarray, batch_size: int, seed: int) -> None:
-        self._indices = indices
+    def __init__(
+        self, classes: Sequence[np.ndarray], donors: np.ndarray, batch_size: int, seed: int
+    ) -> None:
+        self._classes = classes
+        self._count = sum(map(len, classes))
         self._donors = donors
         self._batch_size = batch_size
         self._seed = seed
-        self._epoch: tuple[int, np.ndarray] = (-1, indices[None])
+        self._epoch: tuple[int, np.ndarray] = (-1, classes[0][None])
 
     def __len__(self) -> int:
         return 2**48  # endless
 
     def __getitem__(self, batch: Any) -> np.ndarray:
-        number, place = divmod(int(batch), len(self._indices) // self._batch_size)
+        number, place = divmod(int(batch), self._count // self._batch_size)
         epoch, order = self._epoch
         if epoch != number:
             rng = np.random.default_rng((self._seed, number))
-            images = rng.permutation(self._indices)
+            images = self._draw(rng)
             masks = images
             if len(self._donors):
                 lent = rng.choice(self._donors, len(images))
@@ -144,6 +154,15 @@ class _RandomOrder:
             order = np.stack([images, masks])
             self._epoch = (number, order)
         return order[:, place * self._batch_size :][:, : self._batch_size]
+
+    def _draw(self, rng: np.random.Generator) -> np.ndarray:
+        """An epoch: as many of each class, all of one before any of it comes again."""
+        drawn = []
+        for at, members in enumerate(self._classes):
+            share = (self._count + at) // len(self._classes)
+            rounds = -(-share // len(members))
+            drawn.append(np.concatenate([rng.permutation(members) for _ in range(rounds)])[:share])
+        return rng.permutation(np.concatenate(drawn))
 
 
 def _read(

@@ -1,15 +1,11 @@
 """Decode and preprocess every image once, and keep the result for this run and all later ones."""
 
-import collections
-import concurrent.futures
-import contextlib
 import dataclasses
 import hashlib
 import json
-import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,20 +17,20 @@ from cxr_jax.errors import DataError
 from cxr_jax.pipeline import decode as decoding
 from cxr_jax.pipeline import masks as masking
 from cxr_jax.pipeline import store
-from cxr_jax.pipeline.bad_image import LEAVE_OUT, BadImageError
+from cxr_jax.pipeline.bad_image import LARGEST_AREA, LEAVE_OUT, BadImageError
 from cxr_jax.pipeline.decode import decode
 from cxr_jax.pipeline.masks import mask_files, preprocess_mask, read_mask
 from cxr_jax.pipeline.once import make_directory_once
 from cxr_jax.pipeline.record import Record
 from cxr_jax.pipeline.store import Example, ImageStore, write_images
+from cxr_jax.pipeline.threads import map_in_order, one_opencv_thread, processors
 from cxr_jax.preprocess import PreprocessConfig
 
 ON_BAD_IMAGE = ("fail", "skip")
 
 _SKIPPED = "skipped.json"  # [[position, reason], …]
+_FINGERPRINTS = "fingerprints.txt"  # one a line
 _DESCRIPTION = "made_from.json"  # for people: what the folder's name is a hash of
-_Item = TypeVar("_Item")
-_Result = TypeVar("_Result")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -46,12 +42,14 @@ class Prepared:
       records: what is known of each image.
       kept: the position of each image among the records that `prepare` was given.
       skipped: (image, reason) of those that could not be used.
+      fingerprints: of each image as it was decoded; equal only where all pixels are.
     """
 
     images: ImageStore
     records: tuple[Record, ...]
     kept: Int[np.ndarray, "image"]
     skipped: tuple[tuple[str, str], ...]
+    fingerprints: tuple[str, ...] = ()
 
     @property
     def path(self) -> Path:
@@ -84,6 +82,7 @@ def prepare(
     cache_dir: Path,
     on_bad_image: str = "fail",
     masks: Sequence[str] = (),
+    max_pixels: int = LARGEST_AREA,
     workers: int | None = None,
     progress: bool = True,
 ) -> Prepared:
@@ -101,6 +100,7 @@ def prepare(
         out and lists them.
       masks: of which findings or structures to prepare the masks too, placed like the
         images, in this order. Every record must have them; the empty mask is one.
+      max_pixels: an image that claims more is not decoded: it cannot be used.
       workers: threads; as many as there are processors if None.
       progress: whether to show a progress bar where stderr is a terminal.
 
@@ -128,15 +128,16 @@ def prepare(
             f"no such file; of {len(records):,} images {len(missing):,} are missing",
             f"add them, {LEAVE_OUT}",
         )
-    description = _description(config, masks)
+    description = _description(config, masks, max_pixels)
     kind = "radiographs-masks" if masks else "radiographs"
     name = f"{kind}-{config.image_size}-{_hash(records, stats, masks, description)}"
     folder = cache_dir.absolute() / name
 
     def make(partial: Path) -> None:
         skipped: list[tuple[int, str]] = []
-        one = _Preprocess(config=config, masks=tuple(masks))
-        images = _preprocessed(records, one, on_bad_image, skipped, workers, progress)
+        fingerprints: list[str] = []
+        one = _Preprocess(config=config, masks=tuple(masks), max_pixels=max_pixels)
+        images = _preprocessed(records, one, on_bad_image, skipped, fingerprints, workers, progress)
         dtype = np.uint8 if config.bit_depth == 8 else np.uint16
         size = config.image_size
         write_images(partial, images, size=size, dtype=dtype, masks=len(masks))
@@ -146,6 +147,7 @@ def prepare(
                 f"{skipped[0][1]}; check --data_dir"
             )
         (partial / _SKIPPED).write_text(json.dumps(skipped, indent=2))
+        (partial / _FINGERPRINTS).write_text("".join(f"{line}\n" for line in fingerprints))
         (partial / _DESCRIPTION).write_text(json.dumps(description, indent=2))
 
     if not make_directory_once(folder, make):
@@ -160,6 +162,7 @@ def prepare(
         records=tuple(records[position] for position in kept),
         kept=kept,
         skipped=tuple((records[position].image, reason) for position, reason in skipped),
+        fingerprints=tuple((folder / _FINGERPRINTS).read_text().split()),
     )
 
 
@@ -180,22 +183,29 @@ class _Preprocess:
 
     config: PreprocessConfig
     masks: tuple[str, ...]
+    max_pixels: int
 
-    def __call__(self, record: Record) -> Example | BadImageError:
+    def __call__(self, record: Record) -> tuple[Example, str] | BadImageError:
         try:
-            image = decode(record.path, bit_depth=record.bit_depth)
+            image = decode(record.path, bit_depth=record.bit_depth, max_pixels=self.max_pixels)
             masks = [read_mask(record, name, image.shape) for name in self.masks]
         except BadImageError as error:
             return error
         try:
             prepared = preprocessing.preprocess(image, self.config)
+            fingerprint = _fingerprint(image)
             if not masks:
-                return prepared
+                return prepared, fingerprint
             mirrored = preprocessing.is_mirrored(image, self.config)
             placed = [preprocess_mask(mask, self.config, mirrored=mirrored) for mask in masks]
-            return prepared, np.stack(placed, axis=-1)
+            return (prepared, np.stack(placed, axis=-1)), fingerprint
         except ValueError as error:
             return BadImageError(record.path, str(error), f"change --crop, {LEAVE_OUT}")
+
+
+def _fingerprint(image: np.ndarray) -> str:
+    shape = f"{image.dtype} {image.shape}".encode()
+    return hashlib.blake2b(image.tobytes(), digest_size=16, key=shape).hexdigest()
 
 
 def _preprocessed(
@@ -203,13 +213,16 @@ def _preprocessed(
     one: _Preprocess,
     on_bad_image: str,
     skipped: list[tuple[int, str]],
+    fingerprints: list[str],
     workers: int | None,
     progress: bool,
 ) -> Iterator[Example]:
-    """The images in order; what is left out is appended to `skipped`."""
-    workers = workers or _processors()
+    """The images in order; what is left out is appended to `skipped`, the others' fingerprints to
+    theirs.
+    """
+    workers = workers or processors()
     with (
-        _one_opencv_thread(),
+        one_opencv_thread(),
         tqdm.tqdm(
             total=len(records),
             desc="preparing images",
@@ -217,50 +230,16 @@ def _preprocessed(
             disable=None if progress else True,
         ) as bar,
     ):
-        for position, result in enumerate(_map_in_order(one, records, workers)):
+        for position, result in enumerate(map_in_order(one, records, workers)):
             bar.update()
             if isinstance(result, BadImageError):
                 if on_bad_image == "fail":
                     raise result
                 skipped.append((position, result.reason))
             else:
-                yield result
-
-
-def _map_in_order(
-    function: Callable[[_Item], _Result], items: Iterable[_Item], workers: int
-) -> Iterator[_Result]:
-    """Apply a function in threads (OpenCV releases the interpreter lock), a few items ahead."""
-    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-        waiting: collections.deque[concurrent.futures.Future[_Result]] = collections.deque()
-        try:
-            for item in items:
-                waiting.append(pool.submit(function, item))
-                if len(waiting) > 4 * workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
-
-
-@contextlib.contextmanager
-def _one_opencv_thread() -> Iterator[None]:
-    """One thread an image is faster than all of them in turn."""
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(before)
-
-
-def _processors() -> int:
-    """How many this process may use, where the system tells."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+                example, fingerprint = result
+                fingerprints.append(fingerprint)
+                yield example
 
 
 def _stat(path: Path) -> tuple[int, int] | None:
@@ -272,12 +251,13 @@ def _stat(path: Path) -> tuple[int, int] | None:
     return status.st_size, status.st_mtime_ns
 
 
-def _description(config: PreprocessConfig, masks: Sequence[str]) -> dict[str, Any]:
+def _description(config: PreprocessConfig, masks: Sequence[str], max_pixels: int) -> dict[str, Any]:
     """What the images depend on apart from the files."""
     description = {
         "config": dataclasses.asdict(config),
         "preprocess": preprocessing.VERSION,
         "decode": decoding.VERSION,
+        "max_pixels": max_pixels,
         "layout": store.VERSION,
         "opencv": cv2.__version__,
     }

@@ -1,8 +1,12 @@
 """Divide images into training, validation and test, never a patient across two of them."""
 
 import csv
-from collections.abc import Mapping, Sequence
+import dataclasses
+import hashlib
+import itertools
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -10,8 +14,31 @@ from jaxtyping import Float
 from cxr_jax.errors import DataError
 from cxr_jax.pipeline.once import writing
 from cxr_jax.pipeline.record import Record
+from cxr_jax.pipeline.strata import rarest_finding
 
 SPLITS = ("train", "validation", "test")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Fold:
+    """One part of a cross-validation: fold `number`, from 1, of `count`."""
+
+    number: int
+    count: int
+
+
+def parse_fold(text: str) -> Fold:
+    """Read "2/5".
+
+    Raises:
+      ValueError: it is no such text, or there is no such fold.
+    """
+    number, slash, count = text.partition("/")
+    if slash and number.isdecimal() and count.isdecimal():
+        fold = Fold(number=int(number), count=int(count))
+        if 1 <= fold.number <= fold.count >= 2:
+            return fold
+    raise ValueError(f"fold must be i/k with 1 <= i <= k and k >= 2, such as 1/5, got {text!r}")
 
 
 def split_by_patient(
@@ -21,14 +48,16 @@ def split_by_patient(
     seed: int,
     validation: float = 0.15,
     test: float = 0.2,
+    fold: Fold | None = None,
     inherited: Mapping[str, str] | None = None,
 ) -> list[str]:
     """Assign every image to a split.
 
     Splits that the data set prescribes are kept, and its "train_validation" is divided; without
-    them all patients are. Patients are dealt out at random, those with a positive label apart from
-    those without, so that the classes are as frequent in each split. Where there are few, training
-    gets the first patient of a class, validation the second, test the third.
+    them all patients are. Patients are dealt out at random, those of each finding (of several the
+    rarest) apart from those without, and within these those of each view, so that findings and
+    views are as frequent in each split. Where there are few, training gets the first patient of a
+    finding, validation the second, test the third.
 
     Args:
       records: all images.
@@ -36,6 +65,9 @@ def split_by_patient(
       seed: of the deal. The order of the records does not matter.
       validation: fraction of the patients to be divided, in (0, 1).
       test: likewise; not used where the data set prescribes its splits.
+      fold: cross-validation: the patients are dealt into so many folds, of which this one is the
+        test split, and of the others a fraction the validation split. Where the data set prescribes
+        its splits, all but its test split is dealt, and the fold is the validation split.
       inherited: patient → split, of an earlier run; such patients keep it, the others are divided.
 
     Returns:
@@ -53,24 +85,22 @@ def split_by_patient(
             f"and {test}"
         )
     prescribed = _prescribed(records)
-    fractions = (
-        {"validation": validation} if prescribed else {"validation": validation, "test": test}
-    )
     inherited = inherited or {}
     _check_inherited(records, inherited)
-    to_divide = sorted(
-        {r.patient for r in records if r.split in (None, "train_validation")} - inherited.keys()
-    )
-    positive = {
-        record.patient for record, row in zip(records, labels, strict=True) if np.any(row == 1)
-    }
-    rng = np.random.default_rng(seed)
+    divisible = (None, "train_validation", *(("train", "validation") if fold else ()))
+    to_divide = {r.patient for r in records if r.split in divisible} - inherited.keys()
+    groups = _shuffled_groups(records, labels, to_divide, np.random.default_rng(seed))
     dealt: dict[str, str] = {}
-    for group in (True, False):
-        patients = [patient for patient in to_divide if (patient in positive) == group]
-        order = rng.permutation(len(patients))
-        names = _deal(len(patients), fractions)
-        dealt |= {patients[at]: name for at, name in zip(order, names, strict=True)}
+    fractions = {"validation": validation} | ({} if prescribed else {"test": test})
+    if fold is not None:
+        held_out = "validation" if prescribed else "test"
+        numbers = itertools.cycle(range(1, fold.count + 1))
+        chosen = {p for group in groups for p in group if next(numbers) == fold.number}
+        dealt = dict.fromkeys(chosen, held_out)
+        groups = [[p for p in group if p not in chosen] for group in groups]
+        del fractions[held_out]
+    for group in groups:
+        dealt |= zip(group, _interleaved(_counts(len(group), fractions)), strict=True)
     dealt |= inherited
     splits = [dealt.get(record.patient) or str(record.split) for record in records]
     for name in SPLITS:
@@ -120,15 +150,47 @@ def _check_inherited(records: Sequence[Record], inherited: Mapping[str, str]) ->
         )
 
 
-def _deal(count: int, fractions: dict[str, float]) -> list[str]:
-    """The splits of `count` patients, validation and test first."""
+def _shuffled_groups(
+    records: Sequence[Record],
+    labels: Float[np.ndarray, "image label"],
+    patients: Set[str],
+    rng: np.random.Generator,
+) -> list[list[str]]:
+    """The patients of each finding, by the rarest they have, then those of none.
+
+    Within a group those of one view follow on those of another, each in random order.
+    """
+    present: dict[str, np.ndarray] = {}
+    views: dict[str, set[str]] = {}
+    for record, row in zip(records, labels, strict=True):
+        if record.patient in patients:
+            present[record.patient] = present.get(record.patient, False) | (row == 1)
+            views.setdefault(record.patient, set()).add(record.view)
+    names = sorted(present)
+    table = np.array([present[name] for name in names], float).reshape(-1, labels.shape[1])
+    groups: dict[tuple[Any, ...], list[str]] = {}
+    for name, finding in zip(names, rarest_finding(table), strict=True):
+        groups.setdefault((int(finding), *sorted(views[name])), []).append(name)
+    shuffled: dict[int, list[str]] = {}
+    for key in sorted(groups):
+        shuffled.setdefault(key[0], []).extend(rng.permutation(groups[key]).tolist())
+    return list(shuffled.values())
+
+
+def _counts(count: int, fractions: Mapping[str, float]) -> dict[str, int]:
+    """How many of `count` patients each split gets."""
     room = count - 1  # one is for training
-    names: list[str] = []
+    counts = {}
     for split, fraction in fractions.items():
-        size = min(max(1, round(fraction * count)), room)
-        names += [split] * size
-        room -= size
-    return names + ["train"] * (count - len(names))
+        counts[split] = max(0, min(max(1, round(fraction * count)), room))
+        room -= counts[split]
+    return counts | {"train": count - sum(counts.values())}
+
+
+def _interleaved(counts: Mapping[str, int]) -> list[str]:
+    """Each name so many times, evenly spread, so that neighbours go to different splits."""
+    places = [((at + 0.5) / count, name) for name, count in counts.items() for at in range(count)]
+    return [name for _, name in sorted(places)]
 
 
 def write_split(
@@ -139,6 +201,8 @@ def write_split(
 ) -> None:
     """Write a split as CSV: image, patient, split, label (1, 0, or empty where unknown).
 
+    Its SHA-256 goes beside it, as `sha256sum --check` reads it.
+
     Raises:
       WorkspaceError: the file cannot be written.
     """
@@ -148,6 +212,8 @@ def write_split(
         for record, split, label in zip(records, splits, labels[:, 0], strict=True):
             known = "" if np.isnan(label) else int(label)
             table.writerow((record.image, record.patient, split, known))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    path.with_suffix(".sha256").write_text(f"{digest}  {path.name}\n")
 
 
 def read_split(path: Path) -> dict[str, str]:

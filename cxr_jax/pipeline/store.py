@@ -21,7 +21,7 @@ from jaxtyping import UInt8, UInt16
 from cxr_jax.errors import DataError
 from cxr_jax.host_image import HostImage
 
-VERSION = 1
+VERSION = 2
 """Of the files' layout."""
 
 _SIZES = "sizes.json"  # file -> bytes, written last

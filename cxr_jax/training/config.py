@@ -12,6 +12,9 @@ from cxr_jax.datasets import DRAWN, NAMES
 from cxr_jax.datasets.reader_config import ReaderConfig
 from cxr_jax.models import VARIANTS
 from cxr_jax.optim import OPTIMIZERS, SCHEDULES
+from cxr_jax.pipeline.bad_image import LARGEST_AREA
+from cxr_jax.pipeline.leaks import ON_LEAK
+from cxr_jax.pipeline.split import parse_fold
 from cxr_jax.preprocess import PreprocessConfig
 from cxr_jax.settings import check_choices, setting
 from cxr_jax.training.mask_config import RatioConfig, SegmentationConfig, StagesConfig
@@ -45,8 +48,24 @@ class Config:
     test_fraction: float = setting(
         0.25, "held out for the report where the data set has no list", unit="fraction of patients"
     )
+    fold: str | None = setting(
+        None, "cross-validation: which fold to hold out, i/k such as 1/5; see split_by_patient"
+    )
+    on_leak: str = setting(
+        "fail",
+        "images of two splits with the same pixels end the run, or are kept for testing alone",
+        choices=ON_LEAK,
+    )
     on_bad_image: str = setting(
         "fail", "an image that cannot be read ends the run or is left out", choices=("fail", "skip")
+    )
+    max_pixels: int = setting(
+        LARGEST_AREA, "an image that claims more is a bad image, not decoded", unit="pixels"
+    )
+    sampling: str = setting(
+        "natural",
+        "training images as they come, or as many of each class",
+        choices=("natural", "balanced"),
     )
     phantom_count: int = setting(800, "how many phantoms are drawn", unit="images")
     phantom_size: int = setting(192, "height of a drawn film", unit="pixels")
@@ -111,6 +130,7 @@ class Config:
             "lr",
             "batch_size",
             "epochs",
+            "max_pixels",
             "phantom_count",
             "bootstrap_samples",
         )
@@ -155,6 +175,8 @@ class Config:
                 "class_weights must be two numbers > 0 (normal, abnormal), "
                 f"got {self.class_weights}"
             )
+        if self.fold is not None:
+            parse_fold(self.fold)
         if self.dataset not in DRAWN and self.data_dir is None:
             raise ValueError(
                 f"dataset {self.dataset} needs data_dir, the folder that holds it: "

@@ -10,10 +10,11 @@ from jaxtyping import Float, Int
 
 from cxr_jax import datasets
 from cxr_jax.errors import CheckpointError, DataError
+from cxr_jax.pipeline.leaks import without_leaks
 from cxr_jax.pipeline.prepare import Prepared, prepare
 from cxr_jax.pipeline.record import Record
 from cxr_jax.pipeline.select import select
-from cxr_jax.pipeline.split import SPLITS, split_by_patient, write_split
+from cxr_jax.pipeline.split import SPLITS, parse_fold, split_by_patient, write_split
 from cxr_jax.training import console
 from cxr_jax.training.config import Config
 from cxr_jax.training.transfer import inherited_splits
@@ -76,6 +77,7 @@ def load_data(config: Config, cache_dir: Path) -> RunData:
         cache_dir=cache_dir,
         on_bad_image=config.on_bad_image,
         masks=masks,
+        max_pixels=config.max_pixels,
     )
     labels = labels[prepared.kept]
     splits = split_by_patient(
@@ -84,8 +86,10 @@ def load_data(config: Config, cache_dir: Path) -> RunData:
         seed=config.seed,
         validation=config.validation_fraction,
         test=config.test_fraction,
+        fold=parse_fold(config.fold) if config.fold else None,
         inherited=inherited_splits(config),
     )
+    splits = without_leaks(prepared.records, splits, prepared.fingerprints, on_leak=config.on_leak)
     if config.stages is not None and config.stages.stage in ("2", "scratch"):
         splits = _hide_labels(splits, config.stages.train_labels, seed=config.seed)
     data = RunData(prepared=prepared, labels=labels, splits=tuple(splits))

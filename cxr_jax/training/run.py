@@ -152,6 +152,7 @@ def _train(
         data.labels,
         batch_size=config.batch_size,
         seed=config.seed,
+        balanced=config.sampling == "balanced",
         lend_masks=config.dims,
         workers=config.num_workers,
         process_index=jax.process_index(),

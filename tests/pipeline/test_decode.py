@@ -149,6 +149,60 @@ def test_a_broken_promise_of_bit_depth_is_refused(tmp_path):
     assert decode(write(tmp_path, GREY), bit_depth=8).dtype == np.uint8
 
 
+def exif(orientation):
+    return (
+        b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01" + struct.pack(">H", orientation) + bytes(6)
+    )
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+@pytest.mark.parametrize(
+    ("orientation", "turn"),
+    [(1, 0), (3, 2), (6, -1), (8, 1)],
+)
+def test_exif_orientation_is_followed(tmp_path, suffix, orientation, turn):
+    data = encoded(GREY, suffix)
+    if suffix == ".png":
+        body = b"eXIf" + exif(orientation)
+        chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+        data = data[:33] + chunk + data[33:]
+    else:
+        body = b"Exif\0\0" + exif(orientation)
+        data = data[:2] + b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body + data[2:]
+    path = tmp_path / f"film{suffix}"
+    path.write_bytes(data)
+    plain = decode(write(tmp_path / "..", GREY, suffix))
+    np.testing.assert_array_equal(decode(path), np.rot90(plain, turn))
+
+
+@pytest.mark.parametrize("bits", [10, 12, 14])
+def test_fewer_bits_in_a_16_bit_file_fill_the_whole_range(tmp_path, bits):
+    image = GREY.astype(np.uint16) << (bits - 8)
+    image[0, :2] = [0, 2**bits - 1]
+    path = write(tmp_path, image)
+    for promise in (None, bits):
+        read = decode(path, bit_depth=promise)
+        assert (read[0, 0], read[0, 1]) == (0, 65535)
+        assert np.abs(read / 65535 - image / (2**bits - 1)).max() < 2e-5
+    np.testing.assert_array_equal(decode(path, bit_depth=16), image)
+    with pytest.raises(DataError, match=r"a pixel is .* than the promised 9 bits have room for"):
+        decode(path, bit_depth=9)
+
+
+def test_what_jpeg_makes_of_grey_is_grey(tmp_path):
+    tinted = np.dstack([GREY, GREY, np.clip(GREY.astype(int) + 4, 0, 255).astype(np.uint8)])
+    assert decode(write(tmp_path, tinted, ".jpg")).shape == GREY.shape
+    assert "in colour" in refused(write(tmp_path, tinted, ".png"))
+    assert "in colour" in refused(write(tmp_path, COLOUR, ".jpg"))
+
+
+def test_the_limit_of_pixels_can_be_set(tmp_path):
+    path = write(tmp_path, GREY)
+    assert decode(path, max_pixels=GREY.size).shape == GREY.shape
+    message = refused(path, max_pixels=GREY.size - 1)
+    assert "80 x 60 pixels is more than the 4,799 accepted; raise --max_pixels" in message
+
+
 def test_opencvs_log_level_is_left_as_it_was(tmp_path):
     logging = cv2.utils.logging
     before = logging.getLogLevel()

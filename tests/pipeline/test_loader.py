@@ -78,6 +78,18 @@ def test_what_does_not_fill_a_batch_is_left_out_by_chance(prepared):
     assert {image for batch in shown for image in batch} == set(range(10))
 
 
+def test_balanced_epochs_have_as_many_of_each_class_and_use_all_images(prepared):
+    labels = np.zeros((COUNT, 1), np.float32)
+    labels[:3] = 1
+    batches = train_batches(prepared, np.arange(20), labels, batch_size=10, seed=0, balanced=True)
+    epochs = [positions(next(batches)) + positions(next(batches)) for _ in range(6)]
+    for epoch in epochs:
+        assert sum(image < 3 for image in epoch) == 10
+        assert {0, 1, 2} <= set(epoch)
+        assert len({image for image in epoch if image >= 3}) == 10  # none of them twice
+    assert {image for epoch in epochs for image in epoch} == set(range(20))
+
+
 def test_the_seed_decides(prepared):
     def first(seed):
         return positions(

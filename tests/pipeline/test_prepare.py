@@ -5,8 +5,6 @@ import pickle
 import signal
 import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
 
 import cv2
@@ -326,27 +324,6 @@ def test_a_disk_that_fills_up_is_one_clear_line_and_leaves_nothing(tmp_path):
         "free some space or choose another directory"
     )
     assert caches(tmp_path / "cache") == []
-
-
-def test_few_images_are_in_memory_at_once():
-    running, high = 0, 0
-    lock = threading.Lock()
-
-    def work(item):
-        nonlocal running, high
-        with lock:
-            running += 1
-            high = max(high, running)
-        return item
-
-    taken = []
-    for item in prepare_module._map_in_order(work, range(500), 2):
-        taken.append(item)
-        with lock:
-            running -= 1
-        time.sleep(0.0005)
-    assert taken == list(range(500))
-    assert high <= 10
 
 
 def test_opencvs_threads_are_left_as_they_were(tmp_path):

@@ -1,4 +1,5 @@
 import dataclasses
+import hashlib
 from collections import Counter
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from cxr_jax.datasets import nih
 from cxr_jax.errors import DataError, WorkspaceError
 from cxr_jax.pipeline.record import Record
 from cxr_jax.pipeline.select import select
-from cxr_jax.pipeline.split import SPLITS, read_split, split_by_patient, write_split
+from cxr_jax.pipeline.split import SPLITS, parse_fold, read_split, split_by_patient, write_split
 
 
 def patients(count, *, images=1, split=None):
@@ -149,3 +150,70 @@ def test_a_test_patient_that_was_trained_on_is_refused():
     labels = column(0, 1, 0, 1, 0, 1)
     with pytest.raises(DataError, match="1 patients of the test set were seen in training"):
         split_by_patient(records, labels, seed=0, inherited={"1": "train", "2": "test"})
+
+
+def folds(records, labels, count, **options):
+    return [
+        split_by_patient(records, labels, seed=3, fold=parse_fold(f"{i}/{count}"), **options)
+        for i in range(1, count + 1)
+    ]
+
+
+def test_every_patient_is_tested_in_one_fold_and_classes_are_as_frequent_in_each():
+    records = patients(103, images=2)
+    labels = np.repeat(np.arange(103) % 5 == 0, 2).astype(np.float32)[:, None]
+    splits = np.array(folds(records, labels, 5))
+    np.testing.assert_array_equal((splits == "test").sum(axis=0), 1)
+    for fold in splits:
+        assert abs((fold == "test").sum() / 2 - 103 / 5) <= 1
+        assert abs(labels[fold == "test"].sum() / 2 - 21 / 5) <= 1
+        assert set(fold) == set(SPLITS)
+        of = dict(zip([r.patient for r in records], fold, strict=True))
+        assert [of[record.patient] for record in records] == list(fold)
+
+
+def test_folds_leave_a_prescribed_test_set_alone():
+    records = [
+        dataclasses.replace(record, split=split)
+        for record, split in zip(
+            patients(30), ["train"] * 15 + ["validation"] * 5 + ["test"] * 10, strict=True
+        )
+    ]
+    splits = np.array(folds(records, column(*[0, 1] * 15), 4))
+    assert (splits[:, 20:] == "test").all()
+    np.testing.assert_array_equal((splits[:, :20] == "validation").sum(axis=0), 1)
+
+
+@pytest.mark.parametrize("text", ["", "1", "0/5", "6/5", "1/1", "1/x", "-1/5", "1/5/2", "1.0/5"])
+def test_what_is_no_fold_is_refused(text):
+    with pytest.raises(ValueError, match=r"fold must be i/k with 1 <= i <= k .* got"):
+        parse_fold(text)
+
+
+def test_views_are_as_frequent_in_each_split():
+    records = [
+        dataclasses.replace(record, view="AP" if at % 4 == 0 else "PA")
+        for at, record in enumerate(patients(400))
+    ]
+    labels = column(*(at % 10 == 0 for at in range(400)))
+    splits = np.array(split_by_patient(records, labels, seed=0))
+    is_ap = np.array([record.view == "AP" for record in records])
+    for name in SPLITS:
+        assert abs(is_ap[splits == name].mean() - 0.25) < 0.03
+
+
+def test_of_several_findings_the_rarest_are_in_each_split():
+    labels = np.zeros((300, 3), np.float32)
+    labels[:150, 0] = 1
+    labels[140:170, 1] = 1
+    labels[:6, 2] = 1
+    splits = np.array(split_by_patient(patients(300), labels, seed=0))
+    for name in SPLITS:
+        assert labels[splits == name].any(axis=0).all()
+    assert Counter(splits[:6])["train"] >= 3
+
+
+def test_the_hash_beside_a_split_is_that_of_its_file(tmp_path):
+    write_split(tmp_path / "split.csv", patients(3), SPLITS, column(1, 0, 1))
+    digest = hashlib.sha256((tmp_path / "split.csv").read_bytes()).hexdigest()
+    assert (tmp_path / "split.sha256").read_text() == f"{digest}  split.csv\n"
