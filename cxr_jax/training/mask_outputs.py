@@ -15,7 +15,7 @@ from cxr_jax.pipeline.decode import decode
 from cxr_jax.pipeline.record import Record
 from cxr_jax.pipeline.rle import encode_rle
 from cxr_jax.placement import restore_mask
-from cxr_jax.preprocess import PreprocessConfig, is_mirrored
+from cxr_jax.preprocess import is_mirrored
 from cxr_jax.training.config import Config
 from cxr_jax.training.data import RunData
 from cxr_jax.training.outputs import Addition, bootstrap_key
@@ -35,7 +35,7 @@ def masks_addition(
     if jax.process_index() == 0:
         _write_dice(folder / "masks_test.csv", test, masks)
         records = data.records("test")
-        write_submission(folder / "submission.csv", records, masks, rule, config.preprocess)
+        write_submission(folder / "submission.csv", records, masks, rule, config)
     estimates = mask_estimates(test, masks, config)
 
     def section() -> "Section":
@@ -96,7 +96,7 @@ def write_submission(
     records: Sequence[Record],
     masks: MaskPredictions,
     rule: MaskRule,
-    config: PreprocessConfig,
+    config: Config,
 ) -> None:
     """Write the first mask of every image as SIIM-ACR wants it: ImageId, EncodedPixels.
 
@@ -111,7 +111,7 @@ def write_submission(
             if not rule.decide(probability).any():
                 table.writerow((record.image, "-1"))
                 continue
-            film = decode(record.path, bit_depth=record.bit_depth)
-            mirrored = is_mirrored(film, config)
-            whole = restore_mask(probability, config, film.shape, mirrored=mirrored)
+            film = decode(record.path, bit_depth=record.bit_depth, max_pixels=config.max_pixels)
+            mirrored = is_mirrored(film, config.preprocess)
+            whole = restore_mask(probability, config.preprocess, film.shape, mirrored=mirrored)
             table.writerow((record.image, encode_rle(whole >= rule.floor)))

@@ -128,7 +128,10 @@ def _report(
             ],
             history=history,
             preprocessing=preprocessing_sheet(
-                [decode(data.prepared.records[i].path) for i in samples],
+                [
+                    decode(record.path, bit_depth=record.bit_depth, max_pixels=config.max_pixels)
+                    for record in (data.prepared.records[i] for i in samples)
+                ],
                 [data.prepared.records[i].image for i in samples],
                 config.preprocess,
             ),
