@@ -96,7 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
         config.preprocess,
         cache_dir=cache_dir,
         on_bad_image=arguments.on_bad_image,
-        max_pixels=config.max_pixels,
+        decoding=config.decode,
     )
     predictions = _predict(saved, prepared, labels[new][prepared.kept])
     evaluation = evaluate(

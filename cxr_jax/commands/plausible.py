@@ -51,6 +51,11 @@ def header_warnings(exam: Exam, config: Config) -> list[str]:
     kind = _KINDS[config.preprocess.kind]
     view, modality, part = (text.upper() for text in (exam.view, exam.modality, exam.body_part))
     found = []
+    if exam.burned_in:
+        found.append(
+            "its DICOM header says that annotation is burned into the image: look whether pictures "
+            "of it tell who the patient is before you pass them on"
+        )
     if modality and modality not in kind.modalities:
         found.append(
             f"its DICOM header names a modality other than {', '.join(kind.modalities)}, where the "

@@ -62,7 +62,7 @@ def read_image(path: Path, config: Config) -> Readable:
     Raises:
       BadImageError: it cannot be used.
     """
-    image = decode(path, max_pixels=config.max_pixels)
+    image = decode(path, config.decode)
     warnings = picture_warnings(image, config)
     with path.open("rb") as file:
         is_dicom = dicom.is_dicom(file.read(132), path)

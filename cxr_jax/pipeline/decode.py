@@ -1,6 +1,7 @@
 """Decode a file of any kind into a radiograph: uint8 or uint16 [height, width]."""
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from cxr_jax.pipeline.bad_image import (
 )
 from cxr_jax.pipeline.headers import BadFileError, read_header
 from cxr_jax.pipeline.shared import Shared
+from cxr_jax.settings import setting
 
 VERSION = 2
 """To be raised when the same file comes to make another image: caches are named by it."""
@@ -27,8 +29,24 @@ _DEPTHS = (10, 12, 14, 16)  # of detectors and scanners, whose values converters
 _CHROMA = 8  # JPEG makes so many grey levels of colour out of grey
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DecodeConfig:
+    """How files are decoded, where they leave a choice."""
+
+    max_pixels: int = setting(
+        LARGEST_AREA, "an image that claims more is a bad image, not decoded", unit="pixels"
+    )
+    dicom_window: int = setting(0, "which of a DICOM file's several windows or VOI LUTs, from 0")
+
+    def __post_init__(self) -> None:
+        if self.max_pixels < 1:
+            raise ValueError(f"max_pixels must be >= 1, got {self.max_pixels}")
+        if self.dicom_window < 0:
+            raise ValueError(f"dicom_window must be >= 0, got {self.dicom_window}")
+
+
 def decode(
-    path: Path, *, bit_depth: int | None = None, max_pixels: int = LARGEST_AREA
+    path: Path, config: DecodeConfig = DecodeConfig(), *, bit_depth: int | None = None
 ) -> HostImage:
     """Read a PNG, JPEG, TIFF or DICOM radiograph.
 
@@ -38,8 +56,8 @@ def decode(
 
     Args:
       path: the file.
+      config: how.
       bit_depth: bits a pixel that the data set promises, 1 to 16; None takes what comes.
-      max_pixels: a file that claims more is not decoded.
 
     Returns:
       uint8 or uint16 [height, width], black is 0 and white the largest number of the dtype: of a
@@ -48,14 +66,14 @@ def decode(
 
     Raises:
       BadImageError: the file is missing, empty, truncated, damaged, no image, in colour, smaller
-        than 32 pixels a side, larger than max_pixels, or of another depth than promised.
+        than 32 pixels a side, larger than config.max_pixels, or of another depth than promised.
     """
     data = read_bytes(path)
     if dicom.is_dicom(data, path):
-        image = dicom.decode(data, path, max_pixels=max_pixels)
+        image = dicom.decode(data, path, window=config.dicom_window, max_pixels=config.max_pixels)
         stored = 8 * image.itemsize
     else:
-        image = _decode_picture(data, path, max_pixels)
+        image = _decode_picture(data, path, config.max_pixels)
         stored = 8 if image.dtype == np.uint8 else bit_depth or _bits(int(image.max()))
     if bit_depth is not None and (bit_depth <= 8) != (image.dtype == np.uint8):
         reason = f"{8 * image.itemsize} bits a pixel where the data set promises {bit_depth}"

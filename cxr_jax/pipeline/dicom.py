@@ -44,6 +44,7 @@ class Exam:
       laterality: "L", "R" or "".
       modality: "CR", "DX", "MG", …; "" where the file does not say.
       body_part: "CHEST", "BREAST", …, or whatever was typed in; "" where the file does not say.
+      burned_in: whether the file declares that the image holds text that may tell who it is.
     """
 
     patient: str
@@ -51,6 +52,7 @@ class Exam:
     laterality: str
     modality: str = ""
     body_part: str = ""
+    burned_in: bool = False
 
 
 def read_dicom(path: Path, *, window: int = 0) -> HostImage:
@@ -130,6 +132,7 @@ def read_exam(path: Path, *, salt: str) -> Exam:
         laterality=text["ImageLaterality"] or text["Laterality"],
         modality=text["Modality"],
         body_part=text["BodyPartExamined"],
+        burned_in=text["BurnedInAnnotation"].upper() == "YES",
     )
 
 
@@ -247,6 +250,7 @@ _EXAM_TAGS = (
     "Laterality",
     "Modality",
     "BodyPartExamined",
+    "BurnedInAnnotation",
 )
 
 _JPEG = (uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLossless, uid.JPEGLosslessSV1)

@@ -14,11 +14,11 @@ from jaxtyping import Int, UInt8, UInt16
 
 from cxr_jax import preprocess as preprocessing
 from cxr_jax.errors import DataError
-from cxr_jax.pipeline import decode as decoding
+from cxr_jax.pipeline import decode as decoder
 from cxr_jax.pipeline import masks as masking
 from cxr_jax.pipeline import store
-from cxr_jax.pipeline.bad_image import LARGEST_AREA, LEAVE_OUT, BadImageError
-from cxr_jax.pipeline.decode import decode
+from cxr_jax.pipeline.bad_image import LEAVE_OUT, BadImageError
+from cxr_jax.pipeline.decode import DecodeConfig, decode
 from cxr_jax.pipeline.masks import mask_files, preprocess_mask, read_mask
 from cxr_jax.pipeline.once import make_directory_once
 from cxr_jax.pipeline.record import Record
@@ -82,7 +82,7 @@ def prepare(
     cache_dir: Path,
     on_bad_image: str = "fail",
     masks: Sequence[str] = (),
-    max_pixels: int = LARGEST_AREA,
+    decoding: DecodeConfig = DecodeConfig(),
     workers: int | None = None,
     progress: bool = True,
 ) -> Prepared:
@@ -100,7 +100,7 @@ def prepare(
         out and lists them.
       masks: of which findings or structures to prepare the masks too, placed like the
         images, in this order. Every record must have them; the empty mask is one.
-      max_pixels: an image that claims more is not decoded: it cannot be used.
+      decoding: how the files are decoded.
       workers: threads; as many as there are processors if None.
       progress: whether to show a progress bar where stderr is a terminal.
 
@@ -128,7 +128,7 @@ def prepare(
             f"no such file; of {len(records):,} images {len(missing):,} are missing",
             f"add them, {LEAVE_OUT}",
         )
-    description = _description(config, masks, max_pixels)
+    description = _description(config, masks, decoding)
     kind = "radiographs-masks" if masks else "radiographs"
     name = f"{kind}-{config.image_size}-{_hash(records, stats, masks, description)}"
     folder = cache_dir.absolute() / name
@@ -136,7 +136,7 @@ def prepare(
     def make(partial: Path) -> None:
         skipped: list[tuple[int, str]] = []
         fingerprints: list[str] = []
-        one = _Preprocess(config=config, masks=tuple(masks), max_pixels=max_pixels)
+        one = _Preprocess(config=config, masks=tuple(masks), decoding=decoding)
         images = _preprocessed(records, one, on_bad_image, skipped, fingerprints, workers, progress)
         dtype = np.uint8 if config.bit_depth == 8 else np.uint16
         size = config.image_size
@@ -183,11 +183,11 @@ class _Preprocess:
 
     config: PreprocessConfig
     masks: tuple[str, ...]
-    max_pixels: int
+    decoding: DecodeConfig
 
     def __call__(self, record: Record) -> tuple[Example, str] | BadImageError:
         try:
-            image = decode(record.path, bit_depth=record.bit_depth, max_pixels=self.max_pixels)
+            image = decode(record.path, self.decoding, bit_depth=record.bit_depth)
             masks = [read_mask(record, name, image.shape) for name in self.masks]
         except BadImageError as error:
             return error
@@ -251,13 +251,15 @@ def _stat(path: Path) -> tuple[int, int] | None:
     return status.st_size, status.st_mtime_ns
 
 
-def _description(config: PreprocessConfig, masks: Sequence[str], max_pixels: int) -> dict[str, Any]:
+def _description(
+    config: PreprocessConfig, masks: Sequence[str], decoding: DecodeConfig
+) -> dict[str, Any]:
     """What the images depend on apart from the files."""
     description = {
         "config": dataclasses.asdict(config),
         "preprocess": preprocessing.VERSION,
-        "decode": decoding.VERSION,
-        "max_pixels": max_pixels,
+        "decode": decoder.VERSION,
+        "decoding": dataclasses.asdict(decoding),
         "layout": store.VERSION,
         "opencv": cv2.__version__,
     }

@@ -12,7 +12,7 @@ from cxr_jax.datasets import DRAWN, NAMES
 from cxr_jax.datasets.reader_config import ReaderConfig
 from cxr_jax.models import VARIANTS
 from cxr_jax.optim import OPTIMIZERS, SCHEDULES
-from cxr_jax.pipeline.bad_image import LARGEST_AREA
+from cxr_jax.pipeline.decode import DecodeConfig
 from cxr_jax.pipeline.leaks import ON_LEAK
 from cxr_jax.pipeline.split import parse_fold
 from cxr_jax.preprocess import PreprocessConfig
@@ -59,9 +59,6 @@ class Config:
     on_bad_image: str = setting(
         "fail", "an image that cannot be read ends the run or is left out", choices=("fail", "skip")
     )
-    max_pixels: int = setting(
-        LARGEST_AREA, "an image that claims more is a bad image, not decoded", unit="pixels"
-    )
     sampling: str = setting(
         "natural",
         "training images as they come, or as many of each class",
@@ -69,6 +66,7 @@ class Config:
     )
     phantom_count: int = setting(800, "how many phantoms are drawn", unit="images")
     phantom_size: int = setting(192, "height of a drawn film", unit="pixels")
+    decode: DecodeConfig = DecodeConfig()
     preprocess: PreprocessConfig = PreprocessConfig()
     augment: AugmentConfig = AugmentConfig()
 
@@ -130,7 +128,6 @@ class Config:
             "lr",
             "batch_size",
             "epochs",
-            "max_pixels",
             "phantom_count",
             "bootstrap_samples",
         )

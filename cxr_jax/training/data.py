@@ -77,7 +77,7 @@ def load_data(config: Config, cache_dir: Path) -> RunData:
         cache_dir=cache_dir,
         on_bad_image=config.on_bad_image,
         masks=masks,
-        max_pixels=config.max_pixels,
+        decoding=config.decode,
     )
     labels = labels[prepared.kept]
     splits = split_by_patient(

@@ -111,7 +111,7 @@ def write_submission(
             if not rule.decide(probability).any():
                 table.writerow((record.image, "-1"))
                 continue
-            film = decode(record.path, bit_depth=record.bit_depth, max_pixels=config.max_pixels)
+            film = decode(record.path, config.decode, bit_depth=record.bit_depth)
             mirrored = is_mirrored(film, config.preprocess)
             whole = restore_mask(probability, config.preprocess, film.shape, mirrored=mirrored)
             table.writerow((record.image, encode_rle(whole >= rule.floor)))

@@ -18,6 +18,7 @@ from cxr_jax.evaluation import (
     evaluate,
     without_nan,
 )
+from cxr_jax.pipeline.burned_in import warn_of_burned_in
 from cxr_jax.pipeline.decode import decode
 from cxr_jax.training.config import Config, to_json
 from cxr_jax.training.data import RunData
@@ -114,6 +115,8 @@ def _report(
 
     against = {"no_finding": "no finding", "others": "all others"}[config.negatives]
     samples = _samples(data)
+    shown = [data.prepared.records[i] for i in samples]
+    warn_of_burned_in([record.path for record in shown], page=folder / "report.html")
     write_report(
         folder / "report.html",
         Findings(
@@ -129,10 +132,10 @@ def _report(
             history=history,
             preprocessing=preprocessing_sheet(
                 [
-                    decode(record.path, bit_depth=record.bit_depth, max_pixels=config.max_pixels)
-                    for record in (data.prepared.records[i] for i in samples)
+                    decode(record.path, config.decode, bit_depth=record.bit_depth)
+                    for record in shown
                 ],
-                [data.prepared.records[i].image for i in samples],
+                [record.image for record in shown],
                 config.preprocess,
             ),
             augmentation=augmentation_sheet(

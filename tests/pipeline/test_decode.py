@@ -8,7 +8,7 @@ import pytest
 
 from cxr_jax.errors import DataError
 from cxr_jax.pipeline import decode as decode_module
-from cxr_jax.pipeline.decode import decode
+from cxr_jax.pipeline.decode import DecodeConfig, decode
 
 GREY = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (60, 80), np.uint8), (0, 0), 3)
 COLOUR = np.dstack([GREY, GREY, np.flip(GREY, 0)])
@@ -198,8 +198,8 @@ def test_what_jpeg_makes_of_grey_is_grey(tmp_path):
 
 def test_the_limit_of_pixels_can_be_set(tmp_path):
     path = write(tmp_path, GREY)
-    assert decode(path, max_pixels=GREY.size).shape == GREY.shape
-    message = refused(path, max_pixels=GREY.size - 1)
+    assert decode(path, DecodeConfig(max_pixels=GREY.size)).shape == GREY.shape
+    message = refused(path, config=DecodeConfig(max_pixels=GREY.size - 1))
     assert "80 x 60 pixels is more than the 4,799 accepted; raise --max_pixels" in message
 
 
