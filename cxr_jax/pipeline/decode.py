@@ -45,8 +45,11 @@ class DecodeConfig:
             raise ValueError(f"dicom_window must be >= 0, got {self.dicom_window}")
 
 
+AS_IT_COMES = DecodeConfig()
+
+
 def decode(
-    path: Path, config: DecodeConfig = DecodeConfig(), *, bit_depth: int | None = None
+    path: Path, config: DecodeConfig = AS_IT_COMES, *, bit_depth: int | None = None
 ) -> HostImage:
     """Read a PNG, JPEG, TIFF or DICOM radiograph.
 

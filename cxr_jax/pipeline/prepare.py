@@ -18,7 +18,7 @@ from cxr_jax.pipeline import decode as decoder
 from cxr_jax.pipeline import masks as masking
 from cxr_jax.pipeline import store
 from cxr_jax.pipeline.bad_image import LEAVE_OUT, BadImageError
-from cxr_jax.pipeline.decode import DecodeConfig, decode
+from cxr_jax.pipeline.decode import AS_IT_COMES, DecodeConfig, decode
 from cxr_jax.pipeline.masks import mask_files, preprocess_mask, read_mask
 from cxr_jax.pipeline.once import make_directory_once
 from cxr_jax.pipeline.record import Record
@@ -82,7 +82,7 @@ def prepare(
     cache_dir: Path,
     on_bad_image: str = "fail",
     masks: Sequence[str] = (),
-    decoding: DecodeConfig = DecodeConfig(),
+    decoding: DecodeConfig = AS_IT_COMES,
     workers: int | None = None,
     progress: bool = True,
 ) -> Prepared:

@@ -13,7 +13,7 @@ PAGE = Path("report.html")
 
 def test_declared_annotation_is_warned_of_once_a_page(tmp_path):
     paths = [tmp_path / name for name in ("a.dcm", "b.dcm", "c.dcm")]
-    for path, declared in zip(paths, ("YES", "NO", "yes"), strict=True):
+    for path, declared in zip(paths, ("YES", "NO", "YES"), strict=True):
         write_dicom(path, np.zeros((40, 40), np.uint8), BurnedInAnnotation=declared)
     with pytest.warns(UserWarning, match=r"report.html: shows 2 images .*a\.dcm the first"):
         warn_of_burned_in(paths, page=PAGE)

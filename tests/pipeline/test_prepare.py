@@ -269,10 +269,10 @@ prepared = module.prepare(records, config, cache_dir=pathlib.Path({str(cache)!r}
 SLOW = """
 import os, time
 decode = module.decode
-def slowly(path, **promise):
+def slowly(path, *options, **promise):
     time.sleep(0.02)
     os.write(1, b"decoding\\n")
-    return decode(path, **promise)
+    return decode(path, *options, **promise)
 module.decode = slowly
 """
 
