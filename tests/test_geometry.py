@@ -1,5 +1,8 @@
 """Matrices against their definition, the resample against SciPy."""
 
+from functools import partial
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -99,6 +102,39 @@ def test_error_on_noise_of_224_pixels_is_below_a_hundredth_of_a_grey_level():
     )
     warped = warp(jnp.asarray(image), affine(shape=(224, 224), **parameters))
     assert 255 * np.abs(warped[..., 0] - expected).max() < 0.01
+
+
+@pytest.fixture(scope="module")
+def golden():
+    with np.load(Path(__file__).with_name("goldens") / "keras_affine.npz") as file:
+        return dict(file)
+
+
+@pytest.mark.parametrize("picture", ["noise", "smooth"])
+@pytest.mark.parametrize("keras", ["2.1.2", "2.8", "3"])
+def test_the_generations_of_keras_are_met_on_images_that_are_not_square(golden, picture, keras):
+    image = golden[picture]
+
+    def move(row, *, fill):
+        matrix = affine(
+            shape=image.shape,
+            rotation=row[0],
+            shift=row[1:3],
+            shear=jnp.radians(row[3]) if keras == "2.1.2" else row[3],
+            zoom=row[4:6],
+            flip=row[6] > 0,
+            keras=keras,
+        )
+        # Up to 2.1.2 the nearest pixel's value was taken.
+        order = 0 if keras == "2.1.2" else 1
+        return warp(jnp.asarray(image)[..., None], matrix, order=order, fill=fill)[..., 0]
+
+    rows = jnp.asarray(golden["parameters"], jnp.float32)
+    for fill, expected in zip(golden["fills"], golden[f"{picture} {keras}"], strict=True):
+        moved = jax.jit(jax.vmap(partial(move, fill=str(fill))))(rows)
+        np.testing.assert_allclose(
+            moved, expected, atol={"noise": 2e-2, "smooth": 1e-3}[picture], err_msg=str(fill)
+        )
 
 
 @pytest.mark.parametrize("fill", ["nearest", "constant", "reflect"])
