@@ -191,12 +191,6 @@ def test_straight_borders_are_filled_from_the_film(value):
     np.testing.assert_array_equal(restored[:, 40:], image[:, 40:])
 
 
-def test_deep_black_borders_stay():
-    image = np.clip(film(), 60, 200)
-    image[-100:] = 0
-    np.testing.assert_array_equal(preprocess.remove_artefacts(image), image)
-
-
 def test_a_cropped_film_is_searched_in_what_is_left_of_the_frame():
     image = with_marker(film(), row=0.3, column=0.7, text="o")
     config = PreprocessConfig(crop=Crop(top=0.2), clahe_clip_limit=0.0)

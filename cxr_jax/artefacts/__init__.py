@@ -86,7 +86,7 @@ def find_artefacts(
     if kind == "breast":
         return enlarged(outside_breast(small), image.shape)
     marks = find_marks(small, (0.5, 0.5, 0.5, 0.5) if devices else frame)
-    return enlarged(marks | find_borders(small), image.shape)
+    return enlarged(marks, image.shape) | find_borders(image)
 
 
 def breast_region(image: HostImage) -> Bool[np.ndarray, "height width"]:

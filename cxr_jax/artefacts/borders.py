@@ -1,45 +1,111 @@
-"""Straight bands along a film's sides: its white edges, the black of a collimator."""
+"""Straight bands along a film's sides: its white edges, the black of a collimator.
+
+A band that no ray reached is constant, whatever its grey, where air and body are noisy. A band that
+was scanned or compressed is nearly black or white, and stands out from the film beside it.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Shaped
 
-_BORDER = 0.05  # a deeper border is collimation, and stays (fraction of the side)
-_FLAT = 0.03  # a border is within this of black or white (fraction of the grey range)
+_DEEPEST = 0.3  # of a band (fraction of the film's other side)
+_FLAT = 0.03  # of the grey range: a scanned band is within this of black or white
+_JUMP = 0.008  # of the grey range: no constant band has it, though CLAHE shades bands
+_SLOPE = 0.1  # of the edge, at most
+_CROSSED = 0.1  # of the edge, at most, is hidden by what lies on the band
+
+
+class _Rule(NamedTuple):
+    """What an edge must be."""
+
+    straight: float  # this much of it lies on one line, the rest borders on air like the band
+    step: float  # of the grey range, from the band to the film beside it
+    depth: int  # pixels
+
+
+_SCANNED = _Rule(straight=0.6, step=0.08, depth=1)
+_CONSTANT = _Rule(straight=0.3, step=0.0, depth=6)
+_THIN = _Rule(straight=0.8, step=0.0, depth=2)  # constant too, but air may be by chance
 
 
 def find_borders(
-    small: Float32[np.ndarray, "height width"], *, black: bool = True
+    image: Shaped[np.ndarray, "height width"], *, black: bool = True
 ) -> Bool[np.ndarray, "height width"]:
     """Where a white (or black) band with a straight inner edge runs along a side."""
-    found = np.zeros(small.shape, bool)
+    found = np.zeros(image.shape, bool)
+    low, high = float(image.min()), float(image.max())
+    unit = 1 + max(image.shape) // 1000  # pixels over which an edge is soft
     for turn in range(4):
-        film, border = np.rot90(small, turn), np.rot90(found, turn)  # views; the side is on top
-        deepest = int(_BORDER * max(film.shape))
-        bands = [film[:deepest] >= 1 - _FLAT, film[:deepest] <= _FLAT]
-        for band in bands[: 1 + black]:
-            depth = np.cumprod(band, axis=0).sum(axis=0)
-            line = _straight(depth, deepest)
-            if line is None:
-                continue
-            outside = np.clip(line.astype(int) - 1, 0, None)
-            inside = np.clip(line.astype(int) + 3, None, len(film) - 1)
-            column = np.arange(film.shape[1])
-            step = np.abs(film[inside, column] - film[outside, column])
-            if np.median(step) >= 0.08:  # air beside a collimator's shadow is no edge
-                border |= np.arange(len(film))[:, None] < line + 2
+        film, border = np.rot90(image, turn), np.rot90(found, turn)  # views; the side is on top
+        every = 1 + film.shape[1] // 512  # columns are many enough
+        for rows in (unit + 3, int(_DEEPEST * len(film)) + 4 * unit):
+            strip = (film[:rows, ::every].astype(np.float32) - low) / max(high - low, 1e-6)
+            bands = [(band | border[:rows, ::every], rule) for band, rule in _bands(strip, black)]
+            # Most sides have no band: a glance is enough.
+            if not any(band[unit : unit + 2].all(axis=0).mean() > 0.5 for band, _ in bands):
+                break
+        else:
+            for band, rule in bands:
+                # The outermost pixels may be mixed with what was beside the film.
+                band[:unit] = True
+                edge = _straight(np.cumprod(band, axis=0).sum(axis=0), strip, rule, unit)
+                if edge is not None:
+                    edge = np.interp(
+                        np.arange(film.shape[1]), np.arange(film.shape[1])[::every], edge
+                    )
+                    border |= np.arange(len(film))[:, None] < np.round(edge) + unit
     return found
 
 
-def _straight(depth: np.ndarray, deepest: int) -> np.ndarray | None:
-    """The depths where 80 % lie within 3 pixels of one line, the others on it; None if it bends."""
+def _bands(strip: np.ndarray, black: bool) -> Iterator[tuple[np.ndarray, _Rule]]:
+    """What may be a band, and what its edge must be then."""
+    change = np.abs(np.diff(strip, axis=0, append=strip[-1:]))
+    again = np.zeros(change.shape, bool)
+    again[:-2] = (change[1:-1] > 0) | (change[2:] > 0)
+    ends = (change > _JUMP) | ((change > 0) & again)
+    constant = np.ones(strip.shape, bool)
+    constant[1:] = ~ends[:-1]
+    bright = strip > 0.5
+    yield constant & bright, _CONSTANT
+    yield constant & bright, _THIN
+    yield strip >= 1 - _FLAT, _SCANNED
+    if black:
+        yield constant & ~bright, _CONSTANT
+        yield constant & ~bright, _THIN
+        yield strip <= _FLAT, _SCANNED
+
+
+def _straight(depth: np.ndarray, strip: np.ndarray, rule: _Rule, unit: int) -> np.ndarray | None:
+    """The band's edge in each column if it is one straight line by that rule, else None."""
     column = np.arange(len(depth))
-    on_line = (depth > 0) & (depth < deepest)
-    for _ in range(3):
-        if on_line.mean() < 0.5:
-            return None
-        slope, start = np.polyfit(column[on_line], depth[on_line], 1)
-        line = slope * column + start
-        on_line = np.abs(depth - line) < 3
-    if on_line.mean() < 0.8 or abs(slope) > 0.1 or line.mean() < 1:
+    near = (depth > unit) & (depth < len(strip) - 4 * unit)
+    if near.mean() < rule.straight:
         return None
-    return np.where(on_line, np.maximum(line, depth), line)
+    line = _most_common_line(column[near], depth[near], unit)
+    for _ in range(2):
+        near = np.abs(depth - line(column)) <= 1.5 * unit
+        if near.mean() < 0.5 * rule.straight:
+            return None
+        line = np.polynomial.Polynomial.fit(column[near], depth[near], 1)
+    edge = line(column)
+    outside = np.clip(edge.astype(int) - 1, 0, len(strip) - 1)
+    inside = np.clip(edge.astype(int) + 3 * unit, 0, len(strip) - 1)
+    near &= np.abs(strip[inside, column] - strip[outside, column]) >= rule.step
+    if near.mean() < rule.straight or edge.mean() < unit + rule.depth:
+        return None
+    if np.mean(depth < edge - 2 * unit) > _CROSSED:
+        return None
+    return np.where(near, np.maximum(edge, depth), edge)
+
+
+def _most_common_line(column: np.ndarray, depth: np.ndarray, unit: int) -> np.polynomial.Polynomial:
+    """The line that most of the points lie on (a Hough transform)."""
+    best, line = 0, (0.0, 0.0)
+    for slope in np.arange(-_SLOPE, _SLOPE, 2 * unit / 512):
+        start = np.round((depth - slope * column) / (2 * unit)).astype(int)
+        votes = np.bincount(start - start.min())
+        if votes.max() > best:
+            best, line = votes.max(), (2.0 * unit * (np.argmax(votes) + start.min()), slope)
+    return np.polynomial.Polynomial(line)

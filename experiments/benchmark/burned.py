@@ -104,7 +104,7 @@ def _arrow(rng: np.random.Generator) -> Layers:
     x, y = _place(rng, 30, 60)
     canvas = _blank()
     outline = np.array([[0, 25], [15, 0], [30, 25], [21, 25], [21, 60], [9, 60], [9, 25]])
-    cv2.fillPoly(canvas, [outline + [x, y]], 255, cv2.LINE_AA)
+    cv2.fillPoly(canvas, [np.add(outline, [x, y])], 255, cv2.LINE_AA)
     return [(int(rng.integers(240, 256)), canvas)]
 
 
