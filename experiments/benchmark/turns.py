@@ -118,7 +118,7 @@ def table(title: str, contestants: Sequence[Contestant], images: np.ndarray) -> 
     for contestant in contestants:
         name = contestant.name
         if name in missing:
-            yield f"| {name} | not installed: {missing[name]}{' |' * (1 + len(COLUMNS))}"
+            yield f"| {name} | not installed: {missing[name]}{' |' * len(COLUMNS)}"
             continue
         how, way = ways[name]
         median = statistics.median(times[name])
