@@ -32,7 +32,7 @@ def adjust_brightness(image: Image, factor: Real[ArrayLike, ""], *, keras: str =
     if keras not in KERAS or keras == "2.1.2":
         raise ValueError(f'keras must be "", "2.8" or "3" for brightness, got {keras!r}')
     if keras:
-        grey = 255 * image
+        grey = jnp.maximum(255 * image, 0.0)  # else XLA fuses product and difference: other bits
         if keras == "2.8":
             grey = grey - grey.min()
             grey = grey / jnp.where(grey.max() > 0, grey.max(), 1.0) * 255

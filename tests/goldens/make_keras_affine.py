@@ -2,9 +2,9 @@
 
 pip install keras==3.15.1 jax keras-preprocessing==1.1.2 scipy pillow six
 pip download --no-deps --no-binary :all: keras==2.1.2 && tar xzf Keras-2.1.2.tar.gz
-KERAS_BACKEND=numpy python tests/goldens/make_keras_affine.py Keras-2.1.2/keras/preprocessing/image.py
+KERAS_BACKEND=numpy python tests/goldens/make_keras_affine.py Keras-2.1.2
 
-Keras 2.1.2 is read from its file alone, because the package wants a TensorFlow of its time.
+Of Keras 2.1.2 one file is read, because the whole wants a TensorFlow of its time.
 """
 
 import importlib.util
@@ -90,7 +90,7 @@ def with_module(module, image, row, fill):
     return module.flip_axis(moved, 1) if flip else moved
 
 
-keras1 = load_keras1(sys.argv[1])
+keras1 = load_keras1(Path(sys.argv[1]) / "keras/preprocessing/image.py")
 keras2.flip_axis = generator2.flip_axis
 noise = np.random.default_rng(0).random((21, 13)) * 255
 smooth = scipy.ndimage.gaussian_filter(np.random.default_rng(1).random((14, 20)) * 255, 2)
