@@ -15,6 +15,7 @@ import numpy as np
 
 from cxr_jax.artefacts import FILLS, FRAME, KINDS, remove_artefacts
 from cxr_jax.breast_side import lies_right
+from cxr_jax.clahe import check_settings
 from cxr_jax.host_image import HostImage, check_image
 from cxr_jax.settings import check_choices, setting
 
@@ -160,17 +161,19 @@ def clahe(
       image: uint8 or uint16. A 16-bit histogram has 65536 bins, so that the same clip limit gives
         another picture than at 8 bits.
       clip_limit: highest bin, in multiples of a flat histogram; 0 or less does not limit.
-      tiles: (across, down), both positive.
+      tiles: (across, down), both positive, no more than pixels.
 
     Returns:
-      An image of the same shape and dtype.
+      An image of the same shape and dtype, `cxr_jax.clahe.clahe`'s to the last bit.
 
     Raises:
-      ValueError: tiles are not positive, or image is no HostImage.
+      ValueError: tiles are not positive or more than pixels, clip_limit is not a number, or image
+        is no HostImage.
     """
     check_image(image)
-    if min(tiles) < 1:
-        raise ValueError(f"tiles must be positive, (across, down), got {tiles}")
+    check_settings(image.shape, clip_limit=clip_limit, tiles=tiles)
+    if clip_limit > np.iinfo(image.dtype).max:  # limits nothing, but may overflow in OpenCV
+        clip_limit = 0.0
     return cv2.createCLAHE(clipLimit=clip_limit, tileGridSize=tiles).apply(image)
 
 
