@@ -18,6 +18,11 @@ DRAWN = ("phantom", "phantom_breast")
 NAMES = (
     *DRAWN,
     "nih",
+    "chexpert",
+    "mimic_cxr",
+    "padchest",
+    "vindr_cxr",
+    "rsna_pneumonia",
     "siim",
     "cbis_ddsm",
     "inbreast",
@@ -28,7 +33,7 @@ NAMES = (
 )
 
 # Data sets of the same films under other names: they must not test each other.
-_SAME_FILMS = (frozenset({"siim", "nih"}),)
+_SAME_FILMS = (frozenset({"nih", "rsna_pneumonia", "siim"}),)
 
 
 def shares_films(one: str, other: str) -> bool:

@@ -1,7 +1,7 @@
 """Find a data set's files below its folder."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from cxr_jax.datasets.table import Row
@@ -54,6 +54,18 @@ def require_table(data_dir: Path, *names: str, source: str) -> Path:
             f"({source})"
         )
     return table
+
+
+def files_by_name(folders: Iterable[Path]) -> dict[str, Path]:
+    """Name -> path of all that is in the folders that there are; the first that has a name wins.
+
+    Listing a folder is much faster than asking for each of its files.
+    """
+    files: dict[str, Path] = {}
+    for folder in filter(Path.is_dir, folders):
+        for entry in os.scandir(folder):
+            files.setdefault(entry.name, folder / entry.name)
+    return files
 
 
 def require_images(table: Path, records: Sequence[Record]) -> list[Record]:

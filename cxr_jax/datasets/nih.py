@@ -3,22 +3,32 @@
 Get it from https://nihcc.app.box.com/v/ChestXray-NIHCC: `Data_Entry_2017_v2020.csv` (or the older
 `Data_Entry_2017.csv`), `images_001.tar.gz` to `images_012.tar.gz`, and if you like
 `train_val_list.txt`, `test_list.txt` and `BBox_List_2017.csv`. The folder holds these files and the
-images, either all in `images/` or as the archives unpack, in `images_001/images/` and so on.
-Without the two lists the set is split by patient. Images are 8-bit PNG of 1024 x 1024 pixels, some
-of them RGBA.
+images, all in `images/` or in the folder itself, or as the archives unpack, in `images_001/images/`
+and so on. Images are 8-bit PNG of 1024 x 1024 pixels, some of them RGBA.
 
-The labels were mined from the reports by text; the NIH claims that over 90 % are right.
+Without the two lists the set is split by patient. Three lists that others have published are
+followed too (`train_list.txt`, `val_list.txt`, `test_list.txt`, of which each line begins with an
+image: https://github.com/arnoweng/CheXNet).
+
+The labels were mined from the reports by text; the NIH claims that over 90 % are right. For 4,374
+images there are labels of radiologists too (`--nih_labels=expert`): fracture, pneumothorax,
+airspace opacity, nodule or mass. Put `validation_labels.csv` and `test_labels.csv` into the folder
+(https://cloud.google.com/healthcare-api/docs/resources/public-datasets/nih-chest), or what
+torchxrayvision has for both, `google2019_nih-chest-xray-labels.csv.gz`.
 
 Licence: no restrictions on use; the NIH asks to link to the download site, to cite the paper, and
 to acknowledge the NIH Clinical Center as the data's provider.
 Cite: Wang X, Peng Y, Lu L, Lu Z, Bagheri M, Summers RM. ChestX-ray8: Hospital-scale Chest X-ray
 Database and Benchmarks on Weakly-Supervised Classification and Localization of Common Thorax
-Diseases. CVPR 2017.
+Diseases. CVPR 2017. For the radiologists' labels: Majkowska A, Mittal S, Steiner DF, et al. Chest
+Radiograph Interpretation with Deep Learning Models: Assessment with Radiologist-adjudicated
+Reference Standards and Population-adjusted Evaluation. Radiology 294(2), 421-431 (2020).
 """
 
-import os
 from pathlib import Path
 
+from cxr_jax.datasets import nih_expert
+from cxr_jax.datasets.files import files_by_name, inside, require_table
 from cxr_jax.datasets.table import Row, read_names, read_table
 from cxr_jax.errors import DataError
 from cxr_jax.pipeline.record import NO_FINDING, Box, Record
@@ -40,12 +50,14 @@ FINDINGS = (
     "Pneumothorax",
 )
 
+_SOURCE = "https://nihcc.app.box.com/v/ChestXray-NIHCC"
 _LABEL_FILES = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")
 _LISTS = {"train_validation": "train_val_list.txt", "test": "test_list.txt"}
+_OTHER_LISTS = {"train": "train_list.txt", "validation": "val_list.txt", "test": "test_list.txt"}
 _BOXES = "BBox_List_2017.csv"
 
 
-def read(data_dir: Path) -> list[Record]:
+def read(data_dir: Path, *, nih_labels: str = "mined") -> list[Record]:
     """Read the data set's records, one for every line of its label file, in that order.
 
     Every finding is labelled 1 or 0, and "No Finding" too. An image that is not on disk has a
@@ -53,11 +65,13 @@ def read(data_dir: Path) -> list[Record]:
 
     Args:
       data_dir: the folder described above.
+      nih_labels: "mined" are those of the label file; "expert" are those of the radiologists, and
+        only the images that they saw are read.
 
     Raises:
       DataError: the folder, the label file or all images are missing, or a line is malformed.
     """
-    label_file = _label_file(data_dir)
+    label_file = require_table(data_dir, *_LABEL_FILES, source=_SOURCE)
     rows = read_table(label_file, ("Image Index", "Finding Labels", "Patient ID", "View Position"))
     if not rows:
         raise DataError(f"{label_file}: no lines below the header; get the original file")
@@ -68,7 +82,9 @@ def read(data_dir: Path) -> list[Record]:
         first = lines.setdefault(row["Image Index"], row.line)
         if first != row.line:
             raise row.wrong("Image Index", f"an image that is not in line {first} already")
-    files = _files(data_dir)
+    files = files_by_name(
+        [data_dir / "images", *sorted(data_dir.glob("images_*/images")), data_dir]
+    )
     if not files.keys() & lines.keys():
         raise DataError(
             f"{label_file}: names {len(lines):,} images, {rows[0]['Image Index']} the first, and "
@@ -76,57 +92,43 @@ def read(data_dir: Path) -> list[Record]:
         )
     splits = _splits(data_dir, rows)
     boxes = _boxes(data_dir / _BOXES)
+    labels = nih_expert.read_labels(data_dir) if nih_labels == "expert" else None
     return [
         Record(
             image=row["Image Index"],
-            path=files.get(row["Image Index"], data_dir / "images" / row["Image Index"]),
-            patient=_patient(row),
+            path=files.get(
+                row["Image Index"],
+                inside(data_dir / "images", row["Image Index"], row, "Image Index"),
+            ),
+            patient=str(row.integer("Patient ID")),
             view=_view(row),
-            labels=_labels(row),
+            labels=_labels(row) if labels is None else labels[row["Image Index"]],
             bit_depth=8,
             split=splits.get(row["Image Index"]),
             boxes=tuple(boxes.get(row["Image Index"], ())),
         )
         for row in rows
+        if labels is None or row["Image Index"] in labels
     ]
-
-
-def _label_file(data_dir: Path) -> Path:
-    if not data_dir.is_dir():
-        raise DataError(f"{data_dir}: no such folder; --data_dir names the folder of the data set")
-    for name in _LABEL_FILES:
-        if (data_dir / name).is_file():
-            return data_dir / name
-    raise DataError(
-        f"{data_dir}: holds no {' or '.join(_LABEL_FILES)}; --data_dir names the folder that does "
-        "(https://nihcc.app.box.com/v/ChestXray-NIHCC)"
-    )
-
-
-def _files(data_dir: Path) -> dict[str, Path]:
-    """Name -> path of everything in the image folders."""
-    folders = [data_dir / "images", *sorted(data_dir.glob("images_*/images"))]
-    files: dict[str, Path] = {}
-    for folder in filter(Path.is_dir, folders):
-        for entry in os.scandir(folder):
-            files.setdefault(entry.name, folder / entry.name)
-    return files
 
 
 def _splits(data_dir: Path, rows: list[Row]) -> dict[str, str]:
     """Image -> split, by the official lists; empty where there are none."""
-    paths = {split: data_dir / name for split, name in _LISTS.items()}
+    official = (data_dir / _LISTS["train_validation"]).is_file()
+    lists = _OTHER_LISTS if (data_dir / "train_list.txt").is_file() and not official else _LISTS
+    paths = {split: data_dir / name for split, name in lists.items()}
     present = [path.name for path in paths.values() if path.is_file()]
     if not present:
         return {}
     if len(present) < len(paths):
         raise DataError(
-            f"{data_dir}: holds {present[0]} without the other of {' and '.join(_LISTS.values())}; "
+            f"{data_dir}: holds {present[0]} without the other of {' and '.join(lists.values())}; "
             "add it, or remove both to have the data set split by patient"
         )
     splits: dict[str, str] = {}
     for split, path in paths.items():
-        for image, line in read_names(path).items():
+        for text, line in read_names(path).items():
+            image = text.split()[0].split("/")[-1]
             if splits.setdefault(image, split) != split:
                 raise DataError(
                     f"{path}, line {line}: {image} is in {paths[splits[image]].name} too; "
@@ -134,7 +136,7 @@ def _splits(data_dir: Path, rows: list[Row]) -> dict[str, str]:
                 )
     for row in rows:
         if row["Image Index"] not in splits:
-            raise row.wrong("Image Index", f"an image of {' or '.join(_LISTS.values())}")
+            raise row.wrong("Image Index", f"an image of {' or '.join(lists.values())}")
     return splits
 
 
@@ -157,12 +159,6 @@ def _boxes(path: Path) -> dict[str, list[Box]]:
         )
         boxes.setdefault(row["Image Index"], []).append(box)
     return boxes
-
-
-def _patient(row: Row) -> str:
-    if not (row["Patient ID"].isascii() and row["Patient ID"].isdigit()):
-        raise row.wrong("Patient ID", "a whole number")
-    return str(int(row["Patient ID"]))
 
 
 def _view(row: Row) -> str:

@@ -18,15 +18,15 @@ al. Crowdsourcing pneumothorax annotations using machine learning annotations on
 dataset. Journal of Digital Imaging 33, 490-496 (2020).
 """
 
-import concurrent.futures
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from cxr_jax.datasets.dicom_headers import read_exams
+from cxr_jax.datasets.files import find_table
 from cxr_jax.datasets.table import Row, read_table
 from cxr_jax.errors import DataError
 from cxr_jax.pipeline import dicom
-from cxr_jax.pipeline.bad_image import BadImageError
 from cxr_jax.pipeline.dicom import Exam
 from cxr_jax.pipeline.record import Record, RunLengths
 from cxr_jax.pipeline.rle import decode_rle, encode_rle, parse_rle
@@ -61,7 +61,8 @@ def read(data_dir: Path) -> list[Record]:
             f"{first.path}: names {len(rows):,} images, {first['ImageId']} the first, and none is "
             f"below {data_dir} as .dcm or .png; unpack them there"
         )
-    exams = _exams(files)
+    dicoms = {image: path for image, path in files.items() if path.suffix.lower() in dicom.SUFFIXES}
+    exams = read_exams(dicoms, salt="siim")
     nobody = Exam(patient="", view="", laterality="")
     records = []
     for image, masks in rows.items():
@@ -82,7 +83,7 @@ def read(data_dir: Path) -> list[Record]:
 
 def _rows(data_dir: Path) -> dict[str, list[Row]]:
     """Image -> its lines, of the later table that names it."""
-    tables = [data_dir / name for name in _TABLES if (data_dir / name).is_file()]
+    tables = [table for name in _TABLES if (table := find_table(data_dir, name))]
     if not tables:
         raise DataError(
             f"{data_dir}: holds no {' or '.join(_TABLES)}; --data_dir names the folder that does "
@@ -130,18 +131,3 @@ def _files(data_dir: Path, images: Mapping[str, object]) -> dict[str, Path]:
             if other != path:
                 raise DataError(f"{path}: is in {other.parent} too; remove one of them")
     return {**pngs, **dicoms}
-
-
-def _exams(files: Mapping[str, Path]) -> dict[str, Exam]:
-    """Image -> what its DICOM header says; a header that cannot be read says nothing here."""
-
-    def read_exam(path: Path) -> Exam | None:
-        try:
-            return dicom.read_exam(path, salt="siim")
-        except BadImageError:
-            return None  # whoever decodes it finds out
-
-    images = [image for image, path in files.items() if path.suffix.lower() in dicom.SUFFIXES]
-    with concurrent.futures.ThreadPoolExecutor(8) as pool:  # hides the disk
-        exams = pool.map(read_exam, [files[image] for image in images])
-        return {image: exam for image, exam in zip(images, exams, strict=True) if exam is not None}

@@ -1,0 +1,34 @@
+import dataclasses
+import importlib
+import inspect
+
+import pytest
+
+from cxr_jax import datasets
+from cxr_jax.datasets.reader_config import ReaderConfig
+
+
+@pytest.mark.parametrize("field", dataclasses.fields(ReaderConfig), ids=lambda field: field.name)
+def test_every_option_has_a_reader_that_takes_it_with_the_same_default(field):
+    taking = [
+        taken[field.name] for name in datasets.NAMES if field.name in (taken := _parameters(name))
+    ]
+    assert taking
+    assert {parameter.default for parameter in taking} == {field.default}
+    assert {parameter.kind for parameter in taking} == {inspect.Parameter.KEYWORD_ONLY}
+
+
+def _parameters(name):
+    return inspect.signature(importlib.import_module(f"cxr_jax.datasets.{name}").read).parameters
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"readers": "most"}, "readers must be one of any, majority, count, got 'most'"),
+        ({"reader_count": 0}, r"reader_count must be in \[1, 3\], got 0"),
+    ],
+)
+def test_other_values_are_refused_by_name(options, message):
+    with pytest.raises(ValueError, match=message):
+        ReaderConfig(**options)
