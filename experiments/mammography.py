@@ -4,10 +4,12 @@ python -m experiments.mammography --lr=1e-3
 python -m experiments.mammography --dataset=cbis_ddsm --data_dir=FOLDER
 
 Cancer is told from everything else; on CBIS-DDSM, where every film shows a lesion, malignant
-lesions from benign ones.
+lesions from benign ones; on INbreast and VinDr-Mammo, which have no biopsy, BI-RADS 4 and above
+from the rest.
 """
 
 from cxr_jax.augment import AugmentConfig
+from cxr_jax.datasets import TFDS
 from cxr_jax.preprocess import Crop, PreprocessConfig
 from cxr_jax.training import Config
 from experiments import cli
@@ -46,6 +48,10 @@ PRESET = Config(
 DATASETS = {
     "phantom_breast": {"image_size": 96, "epochs": 5},
     "cbis_ddsm": {"finding": "Malignant"},
+    "inbreast": {"finding": "Suspicious"},
+    "vindr_mammo": {"finding": "Suspicious"},
+    "rsna_breast": {"finding": "Cancer"},
+    **{name: {"finding": "Malignant"} for name in TFDS if name != "tfds:chexpert"},
 }
 
 if __name__ == "__main__":

@@ -77,10 +77,13 @@ def run(arguments: argparse.Namespace) -> int:
     config = saved.config
     cache_dir = arguments.cache_dir or Path(config.cache_dir).expanduser()
     use_compilation_cache(cache_dir)
-    out = arguments.out or arguments.run / "evaluations" / arguments.dataset
+    out = arguments.out or arguments.run / "evaluations" / arguments.dataset.replace(":", "/")
     out = new_folder(out, holds="evaluation.json")
     records = datasets.read(
-        arguments.dataset, arguments.data_dir, reader_config(arguments, config.reader)
+        arguments.dataset,
+        arguments.data_dir,
+        reader_config(arguments, config.reader),
+        cache_dir=cache_dir,
     )
     records = _of_split(records, arguments.split)
     finding = match_finding(config.finding, records, named=arguments.finding)

@@ -23,9 +23,9 @@ def seen(
 
     Two rules. Within one data set, images of the same patients: its patients' ids mean the same
     people (drawn data sets apart, where every seed has its own patients). And across data sets,
-    where ids mean nothing, within `folder`, and within drawn ones: files of the same content,
-    whatever their names, as far as the run's own files are still where they were. Another copy of
-    the same film, compressed or cropped in another way, is not found.
+    where ids mean nothing, within `folder` and `csv`, and within drawn ones: files of the same
+    content, whatever their names, as far as the run's own files are still where they were. Another
+    copy of the same film, compressed or cropped in another way, is not found.
 
     Args:
       saved: the run; those that it started from (stage 1, --init_from) count too.
@@ -66,7 +66,7 @@ def _seen_by(
             for position, record in enumerate(records)
             if record.patient in patients
         }
-        if dataset != "folder":
+        if dataset not in ("folder", "csv"):
             return found, ""
     try:
         own = [r for r in read_records(config, cache_dir) if r.image in images]

@@ -15,6 +15,12 @@ from cxr_jax.datasets.reader_config import ReaderConfig
 from cxr_jax.pipeline.record import Record
 
 DRAWN = ("phantom", "phantom_breast")
+_CBIS = "tfds:curated_breast_imaging_ddsm"
+TFDS = (
+    "tfds:chexpert",
+    _CBIS,
+    *(f"{_CBIS}/{c}" for c in ("patches", "original-calc", "original-mass")),
+)
 NAMES = (
     *DRAWN,
     "nih",
@@ -30,10 +36,15 @@ NAMES = (
     "rsna_breast",
     "folder",
     "csv",
+    *TFDS,
 )
 
 # Data sets of the same films under other names: they must not test each other.
-_SAME_FILMS = (frozenset({"nih", "rsna_pneumonia", "siim"}),)
+_SAME_FILMS = (
+    frozenset({"nih", "rsna_pneumonia", "siim"}),
+    frozenset({"chexpert", "tfds:chexpert"}),
+    frozenset({"cbis_ddsm", *(name for name in TFDS if name.startswith(_CBIS))}),
+)
 
 
 def shares_films(one: str, other: str) -> bool:
@@ -41,13 +52,20 @@ def shares_films(one: str, other: str) -> bool:
     return one != other and any({one, other} <= same for same in _SAME_FILMS)
 
 
-def read(name: str, data_dir: Path, config: ReaderConfig | None = None) -> list[Record]:
+def read(
+    name: str,
+    data_dir: Path,
+    config: ReaderConfig | None = None,
+    *,
+    cache_dir: Path = Path("~/.cache/cxr_jax"),
+) -> list[Record]:
     """Read a data set's records.
 
     Args:
       name: one of NAMES.
       data_dir: the data set's folder, as its module describes it.
       config: options, of which a reader takes those that it knows; None for the defaults.
+      cache_dir: where images that lie in other files are unpacked, once.
 
     Raises:
       ValueError: name is none of NAMES.
@@ -55,6 +73,7 @@ def read(name: str, data_dir: Path, config: ReaderConfig | None = None) -> list[
     """
     reader = _module(name, NAMES).read
     options = dataclasses.asdict(config or ReaderConfig())
+    options |= {"name": name.partition(":")[2], "cache_dir": cache_dir.expanduser()}
     taken = inspect.signature(reader).parameters.keys() & options.keys()
     return reader(data_dir, **{option: options[option] for option in taken})
 
@@ -90,4 +109,4 @@ def draw(
 def _module(name: str, names: tuple[str, ...]) -> ModuleType:
     if name not in names:
         raise ValueError(f"dataset must be one of {', '.join(names)}, got {name!r}")
-    return importlib.import_module(f"cxr_jax.datasets.{name}")
+    return importlib.import_module(f"cxr_jax.datasets.{name.partition(':')[0]}")

@@ -142,7 +142,8 @@ def read_records(config: Config, cache_dir: Path) -> list[Record]:
       WorkspaceError: the cache cannot be written.
     """
     if config.data_dir is not None:
-        return datasets.read(config.dataset, Path(config.data_dir).expanduser(), config.reader)
+        data_dir = Path(config.data_dir).expanduser()
+        return datasets.read(config.dataset, data_dir, config.reader, cache_dir=cache_dir)
     with console.bar(config.phantom_count, "drawing phantoms", unit="img") as bar:
         folder = datasets.draw(
             config.dataset,
