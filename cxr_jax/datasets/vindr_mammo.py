@@ -119,6 +119,6 @@ def _categories(row: Row) -> list[str]:
 
 def _box(row: Row, finding: str) -> Box:
     left, top, right, bottom = (row.number(column, minimum=-1e6) for column in _CORNERS)
-    if not (left < right and top < bottom):
-        raise row.wrong("xmax", "a corner to the right of and below (xmin, ymin)")
+    if right < left or bottom < top:
+        raise row.wrong("xmax", "a corner that is not left of or above (xmin, ymin)")
     return Box(finding=finding, left=left, top=top, width=right - left, height=bottom - top)

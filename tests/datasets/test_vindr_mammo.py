@@ -89,7 +89,7 @@ def test_the_official_split_is_used(data_set):
         (FINDINGS, "['Asymmetry']", "[[]]", "line 3, column 'finding_categories': expected"),
         (FINDINGS, "['Asymmetry']", "[" * 300, "line 3, column 'finding_categories': expected"),
         (FINDINGS, "['Asymmetry']", "Asymmetry", "line 3, column 'finding_categories': expected"),
-        (FINDINGS, "0,0,9,9", "0,0,0,9", "line 3, column 'xmax': expected a corner to the right"),
+        (FINDINGS, "0,0,9,9", "1,0,0,9", "line 3, column 'xmax': expected a corner that is not"),
         (FINDINGS, "0,0,9,9", "0,0,,9", "line 3, column 'xmax': expected a number"),
     ],
 )
