@@ -10,11 +10,12 @@ Without the two lists the set is split by patient. Three lists that others have 
 followed too (`train_list.txt`, `val_list.txt`, `test_list.txt`, of which each line begins with an
 image: https://github.com/arnoweng/CheXNet).
 
-The labels were mined from the reports by text; the NIH claims that over 90 % are right. For 4,374
-images there are labels of radiologists too (`--nih_labels=expert`): fracture, pneumothorax,
-airspace opacity, nodule or mass. Put `validation_labels.csv` and `test_labels.csv` into the folder
-(https://cloud.google.com/healthcare-api/docs/resources/public-datasets/nih-chest), or what
-torchxrayvision has for both, `google2019_nih-chest-xray-labels.csv.gz`.
+The labels were mined from the reports by text; the NIH claims that over 90 % are right. 4,376
+images have labels of radiologists too, which `--nih_labels=expert` takes instead: fracture,
+pneumothorax, airspace opacity, nodule or mass. Put `validation_labels.csv` and `test_labels.csv`
+into the folder (https://cloud.google.com/healthcare-api/docs/resources/public-datasets/nih-chest),
+or what torchxrayvision has for both, `google2019_nih-chest-xray-labels.csv.gz`. Without the NIH's
+lists these images are split as the two files say.
 
 Licence: no restrictions on use; the NIH asks to link to the download site, to cite the paper, and
 to acknowledge the NIH Clinical Center as the data's provider.
@@ -28,7 +29,7 @@ Reference Standards and Population-adjusted Evaluation. Radiology 294(2), 421-43
 from pathlib import Path
 
 from cxr_jax.datasets import nih_expert
-from cxr_jax.datasets.files import files_by_name, inside, require_table
+from cxr_jax.datasets.files import files_by_name, find_table, inside, require_table
 from cxr_jax.datasets.table import Row, read_names, read_table
 from cxr_jax.errors import DataError
 from cxr_jax.pipeline.record import NO_FINDING, Box, Record
@@ -91,8 +92,14 @@ def read(data_dir: Path, *, nih_labels: str = "mined") -> list[Record]:
             f"none is in {data_dir}/images or {data_dir}/images_*/images; unpack the archives there"
         )
     splits = _splits(data_dir, rows)
-    boxes = _boxes(data_dir / _BOXES)
-    labels = nih_expert.read_labels(data_dir) if nih_labels == "expert" else None
+    boxes = _boxes(find_table(data_dir, _BOXES))
+    if nih_labels == "expert":
+        readings = nih_expert.read_labels(data_dir)
+        rows = [row for row in rows if row["Image Index"] in readings]
+        labels = {image: reading.labels for image, reading in readings.items()}
+        splits = splits or {image: reading.split for image, reading in readings.items()}
+    else:
+        labels = {row["Image Index"]: _labels(row) for row in rows}
     return [
         Record(
             image=row["Image Index"],
@@ -102,13 +109,12 @@ def read(data_dir: Path, *, nih_labels: str = "mined") -> list[Record]:
             ),
             patient=str(row.integer("Patient ID")),
             view=_view(row),
-            labels=_labels(row) if labels is None else labels[row["Image Index"]],
+            labels=labels[row["Image Index"]],
             bit_depth=8,
             split=splits.get(row["Image Index"]),
             boxes=tuple(boxes.get(row["Image Index"], ())),
         )
         for row in rows
-        if labels is None or row["Image Index"] in labels
     ]
 
 
@@ -140,13 +146,13 @@ def _splits(data_dir: Path, rows: list[Row]) -> dict[str, str]:
     return splits
 
 
-def _boxes(path: Path) -> dict[str, list[Box]]:
+def _boxes(table: Path | None) -> dict[str, list[Box]]:
     """Image -> its boxes; empty where the file is not there."""
     boxes: dict[str, list[Box]] = {}
-    if not path.is_file():
+    if table is None:
         return boxes
     left, top, width, height = "Bbox [x", "y", "w", "h]"
-    for row in read_table(path, ("Image Index", "Finding Label", left, top, width, height)):
+    for row in read_table(table, ("Image Index", "Finding Label", left, top, width, height)):
         finding = {"Infiltrate": "Infiltration"}.get(row["Finding Label"], row["Finding Label"])
         if finding not in FINDINGS:
             raise row.wrong("Finding Label", f"one of {', '.join(FINDINGS)}")

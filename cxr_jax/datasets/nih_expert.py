@@ -1,5 +1,7 @@
 """The labels that radiologists gave to images of NIH ChestX-ray14, as Google publishes them."""
 
+import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 
 from cxr_jax.datasets.files import find_table
@@ -14,13 +16,25 @@ COLUMNS = ("Fracture", "Pneumothorax", "Airspace opacity", "Nodule or mass")
 _PARTS = ("validation_labels.csv", "test_labels.csv")
 _PLACES = ("{}", "four_findings_expert_labels_{}", "four_findings_expert_labels/{}")
 _WHOLE = "google2019_nih-chest-xray-labels.csv"
+_SPLITS = {"val": "train_validation", "test": "test"}
 _VALUES = {"YES": 1.0, "NO": 0.0, "HEDGE": UNCERTAIN}
 
 
-def read_labels(data_dir: Path) -> dict[str, dict[str, float]]:
-    """Read the labels of all images that were seen: image -> finding -> 1, 0 or uncertain.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Reading:
+    """What the radiologists said of an image.
 
-    Where two lines of an image differ, the finding is uncertain.
+    Attributes:
+      labels: finding -> 1, 0 or uncertain.
+      split: "train_validation" or "test": Google's own division of these images.
+    """
+
+    labels: Mapping[str, float]
+    split: str
+
+
+def read_labels(data_dir: Path) -> dict[str, Reading]:
+    """Read the labels of all images that were seen: image -> reading.
 
     Args:
       data_dir: the folder that holds the files, under one of the names that they go by.
@@ -36,14 +50,17 @@ def read_labels(data_dir: Path) -> dict[str, dict[str, float]]:
             f"{data_dir}: holds no {', '.join(_PARTS)} or {_WHOLE}, which --nih_labels=expert "
             "needs; see cxr_jax.datasets.nih for where to get them"
         )
-    labels: dict[str, dict[str, float]] = {}
+    readings: dict[str, Reading] = {}
     for table in tables:
-        for row in read_table(table, ("Image Index", *COLUMNS)):
+        for row in read_table(table, ("Image Index", *COLUMNS), optional=("Set Id",)):
+            part = row["Set Id"] or ("test" if "test_labels" in table.name else "val")
+            if part not in _SPLITS:
+                raise row.wrong("Set Id", " or ".join(_SPLITS))
             for column in COLUMNS:
-                if row[column].upper() not in _VALUES:
+                if row[column] not in _VALUES:
                     raise row.wrong(column, " or ".join(_VALUES))
-            new = {canonical(column): _VALUES[row[column].upper()] for column in COLUMNS}
-            old = labels.setdefault(row["Image Index"], new)
-            for finding, value in new.items():
-                old[finding] = value if old[finding] == value else UNCERTAIN
-    return labels
+            labels = {canonical(column): _VALUES[row[column]] for column in COLUMNS}
+            new = Reading(labels=labels, split=_SPLITS[part])
+            if readings.setdefault(row["Image Index"], new) != new:
+                raise row.wrong("Image Index", "an image that no line before has otherwise")
+    return readings

@@ -1,16 +1,19 @@
+import gzip
 from collections import Counter
 
+import numpy as np
 import pytest
+from chest_miniatures import NIH_HEADER as HEADER
+from chest_miniatures import nih as miniature
+from refusals import set_cell
 
 from cxr_jax import datasets
 from cxr_jax.datasets import nih
+from cxr_jax.datasets.reader_config import ReaderConfig
 from cxr_jax.errors import DataError
-from cxr_jax.pipeline.record import Box
+from cxr_jax.pipeline.decode import decode
+from cxr_jax.pipeline.record import UNCERTAIN, Box
 
-HEADER = (
-    "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position,"
-    "OriginalImage[Width,Height],OriginalImagePixelSpacing[x,y]"
-)
 ROWS = (
     "00000001_000.png,Cardiomegaly,0,1,58,M,PA,2682,2749,0.143,0.143",
     "00000001_001.png,Cardiomegaly|Pleural_Thickening,1,1,58,M,AP,2894,2729,0.143,0.143",
@@ -31,9 +34,9 @@ def data_set(
     return folder
 
 
-def refusal(folder):
+def refusal(folder, **options):
     with pytest.raises(DataError) as error:
-        nih.read(folder)
+        nih.read(folder, **options)
     assert "\n" not in str(error.value)
     return str(error.value)
 
@@ -72,6 +75,102 @@ def test_a_byte_order_mark_windows_line_ends_and_empty_lines_do_not_matter(tmp_p
     text = "\r\n".join([HEADER, *ROWS, "", ",,,,,,,,,,"])
     (tmp_path / "Data_Entry_2017_v2020.csv").write_bytes(b"\xef\xbb\xbf" + text.encode())
     assert len(nih.read(tmp_path)) == 3
+
+
+@pytest.mark.parametrize("old", [True, False])
+@pytest.mark.parametrize("archives", [True, False])
+def test_the_whole_layout_is_read(tmp_path, old, archives):
+    truth = miniature(tmp_path, old=old, archives=archives)
+    records = nih.read(tmp_path)
+    assert [record.image for record in records] == list(truth)
+    for record, found in zip(records, truth.values(), strict=True):
+        positive = {name for name, label in record.labels.items() if label == 1}
+        assert positive == set(found or ("No Finding",))
+        assert decode(record.path, bit_depth=record.bit_depth).dtype == np.uint8
+    assert [record.split for record in records] == ["train_validation"] * 3 + ["test"] * 3
+    assert [box.finding for record in records for box in record.boxes] == [
+        "Cardiomegaly",
+        "Infiltration",
+    ]
+
+
+def test_radiologists_labels_are_an_option(tmp_path):
+    miniature(tmp_path)
+    records = datasets.read("nih", tmp_path, ReaderConfig(nih_labels="expert"))
+    assert {record.image: record.labels for record in records} == {
+        "00000002_000.png": {
+            "Fracture": 0, "Pneumothorax": 0, "Lung Opacity": 1, "Nodule/Mass": 0,
+        },
+        "00000003_000.png": {
+            "Fracture": 1, "Pneumothorax": 0, "Lung Opacity": 0, "Nodule/Mass": 1,
+        },
+    }  # fmt: skip
+    for name in ("train_val_list.txt", "test_list.txt"):
+        (tmp_path / name).unlink()
+    records = nih.read(tmp_path, nih_labels="expert")
+    assert [record.split for record in records] == ["train_validation", "test"]
+
+
+@pytest.mark.parametrize(
+    "place", ["{}", "four_findings_expert_labels_{}", "four_findings_expert_labels/{}"]
+)
+def test_radiologists_labels_may_be_two_files(tmp_path, place):
+    miniature(tmp_path)
+    (tmp_path / "google2019_nih-chest-xray-labels.csv.gz").unlink()
+    for name, image in (("validation", "00000002_000.png"), ("test", "00000003_000.png")):
+        path = tmp_path / place.format(f"{name}_labels.csv")
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(
+            "Image Index,Fracture,Pneumothorax,Airspace opacity,Nodule or mass\n"
+            f"{image},YES,NO,NO,HEDGE\n"
+        )
+    (tmp_path / "train_val_list.txt").unlink()
+    (tmp_path / "test_list.txt").unlink()
+    records = nih.read(tmp_path, nih_labels="expert")
+    assert [record.split for record in records] == ["train_validation", "test"]
+    assert records[0].labels["Nodule/Mass"] == UNCERTAIN
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "complaint"),
+    [
+        ("Fracture", "", "expected YES or NO or HEDGE, found 'nothing'"),
+        ("Set Id", "train", "expected val or test, found 'train'"),
+        ("Image Index", "00000002_000.png", "expected an image that no line before has otherwise"),
+    ],
+)
+def test_a_malformed_line_of_a_radiologist_is_named(tmp_path, column, value, complaint):
+    miniature(tmp_path)
+    packed = tmp_path / "google2019_nih-chest-xray-labels.csv.gz"
+    table = tmp_path / "google2019_nih-chest-xray-labels.csv"
+    table.write_bytes(gzip.decompress(packed.read_bytes()))
+    set_cell(table, 3, column, value)
+    message = refusal(tmp_path, nih_labels="expert")
+    assert message.startswith(f"{table}, line 3, column {column!r}: {complaint}")
+
+
+def test_missing_radiologists_labels_are_named(tmp_path):
+    data_set(tmp_path)
+    message = refusal(tmp_path, nih_labels="expert")
+    assert "holds no validation_labels.csv, test_labels.csv or google2019_nih" in message
+
+
+def test_three_lists_of_others_are_followed(tmp_path):
+    data_set(tmp_path)
+    ones = " ".join("0" * 14)
+    (tmp_path / "train_list.txt").write_text(f"00000001_000.png {ones}\n00000001_001.png {ones}\n")
+    (tmp_path / "val_list.txt").write_text(f"images_001/00000002_000.png {ones}\n")
+    assert "without the other" in refusal(tmp_path)
+    (tmp_path / "test_list.txt").write_text(f"00000009_000.png {ones}\n")
+    splits = [record.split for record in nih.read(tmp_path)]
+    assert splits == ["train", "train", "validation"]
+
+
+def test_a_name_that_leaves_the_folder_is_refused(tmp_path):
+    data_set(tmp_path)
+    file = tmp_path / "Data_Entry_2017_v2020.csv"
+    file.write_text("\n".join([HEADER, ROWS[0], ROWS[2].replace("00000002", "../00000002")]))
+    assert "inside the data set's folder, found '../00000002_000.png'" in refusal(tmp_path)
 
 
 def test_images_lie_in_one_folder_or_in_twelve(tmp_path):

@@ -1,6 +1,6 @@
 import pytest
-from chest_miniatures import RSNA_CLASSES
-from chest_miniatures import rsna_pneumonia as miniature
+from chest_dicom_miniatures import RSNA_CLASSES
+from chest_dicom_miniatures import rsna_pneumonia as miniature
 from refusals import refusal, set_cell
 
 from cxr_jax import datasets

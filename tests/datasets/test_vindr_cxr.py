@@ -1,6 +1,6 @@
 import pytest
-from chest_miniatures import VINDR_MARKS
-from chest_miniatures import vindr_cxr as miniature
+from chest_dicom_miniatures import VINDR_MARKS
+from chest_dicom_miniatures import vindr_cxr as miniature
 from refusals import refusal, set_cell
 
 from cxr_jax import datasets
