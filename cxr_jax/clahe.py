@@ -16,6 +16,8 @@ import numpy as np
 from jax.custom_batching import sequential_vmap
 from jaxtyping import Array, ArrayLike, Float, Int, Real, UInt
 
+from cxr_jax.device_image import check_grey_image
+
 __all__ = ["check_settings", "clahe"]
 
 
@@ -48,7 +50,8 @@ def clahe(
     nothing is clipped then. `vmap` takes 16-bit images one after the other, as each has tiles x
     65536 bins.
     """
-    image = _checked(image)
+    check_grey_image(image)
+    image = jnp.asarray(image)
     limit: Any = clip_limit
     if np.ndim(limit) == 0 and not isinstance(limit, jax.core.Tracer):
         limit = float(limit)
@@ -78,21 +81,6 @@ def check_settings(shape: tuple[int, ...], *, clip_limit: Any, tiles: tuple[int,
             f"tiles must be no more than the image has pixels, {width} across and {height} down, "
             f"got {tiles}; take fewer tiles or a larger image"
         )
-
-
-def _checked(image: Any) -> Array:
-    dtype = getattr(image, "dtype", type(image).__name__)
-    if dtype not in (np.uint8, np.uint16):
-        raise TypeError(
-            f"image must be uint8 or uint16, got {dtype}; scale it to 0 to 255, round it and "
-            "convert it with astype(uint8) first"
-        )
-    if image.ndim != 2:
-        raise ValueError(
-            f"image must be [height, width], got shape {image.shape}; "
-            "take one channel of one image, and vmap over the others"
-        )
-    return jnp.asarray(image)
 
 
 def _tile_shape(shape: tuple[int, ...], tiles: tuple[int, int]) -> tuple[int, int]:

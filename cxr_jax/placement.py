@@ -7,7 +7,8 @@ import numpy as np
 from jaxtyping import Float32
 
 from cxr_jax.host_image import HostImage
-from cxr_jax.preprocess import PreprocessConfig, crop, pad_to_square, padding, resize
+from cxr_jax.preprocess import crop, pad_to_square, resize
+from cxr_jax.preprocess_config import PreprocessConfig, padding
 
 
 def place(image: HostImage, config: PreprocessConfig, *, mirrored: bool = False) -> HostImage:

@@ -18,8 +18,9 @@ RANKS = [
     {"cxr_jax.tasks", "cxr_jax.placement", "cxr_jax.preprocess", "cxr_jax.artefacts",
      "cxr_jax.breast_side"},
     {"cxr_jax.augment", "cxr_jax.augment_draw", "cxr_jax.photometric", "cxr_jax.mixup",
-     "cxr_jax.models", "cxr_jax.losses", "cxr_jax.metrics", "cxr_jax.optim", "cxr_jax.calibration"},
-    {"cxr_jax.clahe", "cxr_jax.geometry", "cxr_jax.labels"},
+     "cxr_jax.models", "cxr_jax.losses", "cxr_jax.metrics", "cxr_jax.optim", "cxr_jax.calibration",
+     "cxr_jax.device_preprocess"},
+    {"cxr_jax.clahe", "cxr_jax.geometry", "cxr_jax.labels", "cxr_jax.preprocess_config"},
     {"cxr_jax.settings", "cxr_jax.errors", "cxr_jax.device_image", "cxr_jax"},
 ]  # fmt: skip
 FILES = sorted([*ROOT.glob("cxr_jax/**/*.py"), *ROOT.glob("experiments/**/*.py")])

@@ -92,7 +92,7 @@ def test_host_and_device_take_the_same_defaults():
         (
             jnp.zeros((2, 9, 9), jnp.uint8),
             ValueError,
-            r"image must be \[height, width\], got shape \(2, 9, 9\); .* vmap",
+            r"image must be \[height, width\], none of them 0, got shape \(2, 9, 9\); .* vmap",
         ),
     ],
 )

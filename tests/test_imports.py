@@ -19,7 +19,17 @@ HEAVY = {
 
 @pytest.mark.smoke
 def test_the_functional_modules_import_no_heavy_library():
-    names = ["augment", "clahe", "geometry", "labels", "losses", "metrics", "mixup", "optim"]
+    names = [
+        "augment",
+        "clahe",
+        "device_preprocess",
+        "geometry",
+        "labels",
+        "losses",
+        "metrics",
+        "mixup",
+        "optim",
+    ]
     code = (
         "import sys; "
         + "; ".join(f"import cxr_jax.{name}" for name in names)

@@ -14,9 +14,8 @@ from cxr_jax.artefacts.chest import find_marks
 from cxr_jax.artefacts.fill import flat, inpaint, smooth
 from cxr_jax.artefacts.film import enlarged, normalised
 from cxr_jax.host_image import HostImage, check_image
+from cxr_jax.preprocess_config import FILLS, KINDS
 
-KINDS = ("chest", "breast")
-FILLS = ("background", "inpaint")
 FRAME = (0.16, 0.16, 0.16, 0.16)
 """Where marks lie on a whole film: this near to its left, right, top, bottom edge (fractions)."""
 
