@@ -20,22 +20,23 @@ VINDR_MARKS = (
 """Of each image: reader -> what it boxes."""
 
 
-def vindr_cxr(folder, *, layout="kaggle", seed=0):
+def vindr_cxr(folder, *, layout="kaggle", times=1, seed=0):
     """VinDr-CXR: four images of three readers each who agree or not; lines of an image apart.
 
     Args:
       folder: is made.
       layout: "kaggle", or "physionet", with a test image of one consensus reading.
+      times: all this again, of other patients.
       seed: of the pictures.
 
     Returns:
       The images' names; image i has marks i of VINDR_MARKS.
     """
     rng = np.random.default_rng(seed)
-    images = [f"{at:032x}" for at in range(len(VINDR_MARKS))]
+    images = [f"{at:032x}" for at in range(len(VINDR_MARKS) * times)]
     boxes, readings = [], []
     for reader in range(3):  # one reader after the other
-        for image, marks in zip(images, VINDR_MARKS, strict=True):
+        for image, marks in zip(images, VINDR_MARKS * times, strict=True):
             name, found = list(marks.items())[reader]
             for at, finding in enumerate(found):
                 boxes.append((image, finding, 3, name, 10 + at, 20, 30.5, 44))
@@ -55,7 +56,7 @@ def vindr_cxr(folder, *, layout="kaggle", seed=0):
     marked = [(box[0], box[3], box[1], *box[4:]) for box in boxes]
     header = "image_id,rad_id,class_name,x_min,y_min,x_max,y_max"
     table(notes / "annotations_train.csv", header, marked)
-    image = f"{99:032x}"
+    image = f"{9999:032x}"
     picture(rng, folder / "test" / f"{image}.dicom", bits=12)
     cells = [int(column == "Rib fracture") for column in VINDR_COLUMNS.split(",")]
     header = f"image_id,{VINDR_COLUMNS},Other disease,No finding"
@@ -66,30 +67,33 @@ def vindr_cxr(folder, *, layout="kaggle", seed=0):
 RSNA_CLASSES = ("Normal", "Lung Opacity", "No Lung Opacity / Not Normal", "Lung Opacity", "Normal")
 
 
-def rsna_pneumonia(folder, *, extras=True, seed=0):
+def rsna_pneumonia(folder, *, extras=True, times=1, seed=0):
     """RSNA pneumonia: five images, the second with two boxes; the last two are one patient's.
 
     Args:
       folder: is made.
       extras: also the table of classes and the RSNA's list of the NIH's names.
+      times: all this again, of other patients.
       seed: of the pictures.
 
     Returns:
       The images' names; image i is of class i of RSNA_CLASSES.
     """
     rng = np.random.default_rng(seed)
-    images = [f"0004cfab-14fd-4e49-80ba-{at:012x}" for at in range(len(RSNA_CLASSES))]
+    kinds = RSNA_CLASSES * times
+    images = [f"0004cfab-14fd-4e49-80ba-{at:012x}" for at in range(len(kinds))]
     rows, classes, origin = [], [], []
-    for at, (image, kind) in enumerate(zip(images, RSNA_CLASSES, strict=True)):
+    for at, (image, kind) in enumerate(zip(images, kinds, strict=True)):
         view = ("PA", "AP")[at % 2]
         path = folder / "stage_2_train_images" / f"{image}.dcm"
         picture(rng, path, patient=image, ViewPosition=view)
-        count = {1: 2, 3: 1}.get(at, 0)
+        count = {1: 2, 3: 1}.get(at % 5, 0)
         boxes = [(264.0 + box, 152.0, 213.0, 379.0, 1) for box in range(count)]
         for box in boxes or [("", "", "", "", 0)]:
             rows.append((image, *box))
             classes.append((image, kind))
-        origin.append({"subset_img_id": image, "img_id": f"{min(at, 3) + 7:08}_00{at}.png"})
+        patient = 7 + at - (at % 5 == 4)
+        origin.append({"subset_img_id": image, "img_id": f"{patient:08}_{at % 5:03}.png"})
     table(folder / "stage_2_train_labels.csv", "patientId,x,y,width,height,Target", rows)
     if extras:
         table(folder / "stage_2_detailed_class_info.csv", "patientId,class", classes)

@@ -41,26 +41,32 @@ NIH_HEADER = (
 )
 
 
-def nih(folder, *, old=False, archives=True, seed=0):
+def nih(folder, *, old=False, archives=True, times=1, seed=0):
     """NIH ChestX-ray14: six images of four patients, one RGBA, boxes, lists, experts' labels.
 
     Args:
       folder: is made.
       old: the file of 2017 ends with an extra empty column.
       archives: images lie in images_001/images and so on; else in one folder.
+      times: all this again, of other patients.
       seed: of the pictures.
 
     Returns:
       Image -> its findings.
     """
     rng = np.random.default_rng(seed)
+    found = [
+        ((1, 0), ("Cardiomegaly",)),
+        ((1, 1), ("Cardiomegaly", "Pleural_Thickening")),
+        ((2, 0), ()),
+        ((3, 0), ("Pneumothorax", "Mass")),
+        ((3, 1), ("Infiltration",)),
+        ((13, 5), ()),
+    ]
     truth = {
-        "00000001_000.png": ("Cardiomegaly",),
-        "00000001_001.png": ("Cardiomegaly", "Pleural_Thickening"),
-        "00000002_000.png": (),
-        "00000003_000.png": ("Pneumothorax", "Mass"),
-        "00000003_001.png": ("Infiltration",),
-        "00000013_005.png": (),
+        f"{patient + 20 * time:08}_{follow_up:03}.png": findings
+        for time in range(times)
+        for (patient, follow_up), findings in found
     }
     rows = []
     for at, (image, found) in enumerate(truth.items()):
@@ -73,8 +79,9 @@ def nih(folder, *, old=False, archives=True, seed=0):
         rows.append((*row, "") if old else row)
     name = "Data_Entry_2017.csv" if old else "Data_Entry_2017_v2020.csv"
     table(folder / name, NIH_HEADER + ("," if old else ""), rows)
-    test = list(truth)[3:]
-    (folder / "train_val_list.txt").write_text("\n".join(list(truth)[:3]) + "\n")
+    train = [image for at, image in enumerate(truth) if at % 6 < 3]
+    test = [image for at, image in enumerate(truth) if at % 6 >= 3]
+    (folder / "train_val_list.txt").write_text("\n".join(train) + "\n")
     (folder / "test_list.txt").write_text("\n".join(test))
     boxes = [
         ("00000001_000.png", "Cardiomegaly", 329.413756613757, 399.8, 456.2, 382.5),
@@ -97,12 +104,13 @@ CHEXPERT_HEADER = (
 )
 
 
-def chexpert(folder, *, layout="small", seed=0):
+def chexpert(folder, *, layout="small", times=1, seed=0):
     """CheXpert: five lines of training, two of validation.
 
     Args:
       folder: is made, the parent of the data set's own.
       layout: "small", or "batches" as the full data set unpacks.
+      times: all this again, of other patients.
       seed: of the pictures.
 
     Returns:
@@ -156,7 +164,9 @@ def chexpert(folder, *, layout="small", seed=0):
     truth = {}
     for name, of_table in lines.items():
         rows = []
-        for path, sex, age, direction, view, cells in of_table:
+        for at, (path, sex, age, direction, view, cells) in enumerate(of_table * times):
+            number = int(path[7:12]) + 10 * (at // len(of_table))
+            path = f"patient{number:05}{path[12:]}"
             place = home / name
             if layout == "batches" and name == "train":
                 batch = "2 (train 1)" if path < "patient21514" else "3 (train 2)"
@@ -181,12 +191,14 @@ MIMIC_METADATA = (
 )
 
 
-def mimic_cxr(folder, *, compressed=True, seed=0):
+def mimic_cxr(folder, *, compressed=True, times=1, seed=0):
     """MIMIC-CXR-JPG: five images of four studies of three patients; a study without labels.
 
     Args:
       folder: is made.
       compressed: tables end with .gz, as they come.
+      times: all this again, of other patients; in every other time hearts are enlarged, and all
+        studies have labels.
       seed: of the pictures.
 
     Returns:
@@ -201,6 +213,11 @@ def mimic_cxr(folder, *, compressed=True, seed=0):
         ("e084de3b-be89b11e-20fe3f9f-9c8d8dfe-4cfd202c", 11000764, 57375967, "", "validate"),
         ("68b5c4b1-227d0485-9cc38c3f-7b84ab51-4b472714", 19999442, 50705954, "LL", "test"),
     ]
+    images = [
+        (f"{time:08x}{image[8:]}" if time else image, patient + time, study + time, view, split)
+        for time in range(times)
+        for image, patient, study, view, split in images
+    ]
     metadata, splits = [], []
     for image, patient, study, view, split in images:
         picture(rng, folder / f"files/p{str(patient)[:2]}/p{patient}/s{study}/{image}.jpg")
@@ -211,11 +228,15 @@ def mimic_cxr(folder, *, compressed=True, seed=0):
     atelectasis, normal = list(blank), list(blank)
     atelectasis[0], atelectasis[9], atelectasis[1] = "1.0", "-1.0", "0.0"
     normal[8] = "1.0"
-    labels = [
-        (10000032, 50414267, *atelectasis),
-        (10000032, 53189527, *normal),
-        (19999442, 50705954, *blank),
-    ]
+    enlarged = ["", "1.0", *blank[2:]]
+    labels = []
+    for time in range(times):
+        labels += [
+            (10000032 + time, 50414267 + time, *(enlarged if time % 2 else atelectasis)),
+            (10000032 + time, 53189527 + time, *normal),
+            (19999442 + time, 50705954 + time, *(enlarged if time % 2 else blank)),
+            *([(11000764 + time, 57375967 + time, *enlarged)] if time % 2 else []),
+        ]
     other = [(10000032, 50414267, *normal), *labels[1:]]
     start = folder / "mimic-cxr-2.0.0-"
     table(start.with_name(f"{start.name}metadata{end}"), MIMIC_METADATA, metadata)
@@ -249,13 +270,14 @@ PADCHEST_LABELS = (
 )
 
 
-def padchest(folder, *, flat=False, compressed=False, seed=0):
+def padchest(folder, *, flat=False, compressed=False, times=1, seed=0):
     """PadChest: ten images of nine patients, 16 bits; the third is not there, the fourth truncated.
 
     Args:
       folder: is made.
       flat: all images in one folder.
       compressed: the table ends with .gz, as it comes.
+      times: all this again, of other patients.
       seed: of the pictures.
 
     Returns:
@@ -264,7 +286,8 @@ def padchest(folder, *, flat=False, compressed=False, seed=0):
     rng = np.random.default_rng(seed)
     views = ("PA", "AP", "AP_horizontal", "L", "COSTAL", "PA", "PA", "PA", "PA", "L")
     images, rows = [], []
-    for at, (labels, view) in enumerate(zip(PADCHEST_LABELS, views, strict=True)):
+    lines = list(zip(PADCHEST_LABELS, views, strict=True)) * times
+    for at, (labels, view) in enumerate(lines):
         image = f"21684011136696401281920706111201030714{at:06}_04-014-084.png"
         place = (0, 11, 54)[at % 3]
         path = folder / ("" if flat else str(place)) / image
@@ -273,7 +296,7 @@ def padchest(folder, *, flat=False, compressed=False, seed=0):
             path.unlink()
         if at == 3:
             path.write_bytes(path.read_bytes()[:-40])
-        patient = 839860488694292331637988235681460987 + min(at, 8)
+        patient = 839860488694292331637988235681460987 + at - (at % 10 == 9)
         row = [at, image, place, 20140915, 20536686640136348236148679891455886468, patient, 1930.0]
         row += [
             "F",
