@@ -15,7 +15,14 @@ from cxr_jax import geometry
 from cxr_jax.augment_draw import AugmentConfig, Parameters, draw, extremes
 from cxr_jax.device_image import check_image, check_key
 from cxr_jax.geometry import flip_horizontal, rotate, shear, shift, zoom
-from cxr_jax.photometric import add_noise, adjust_brightness, adjust_contrast, adjust_gamma, erase
+from cxr_jax.photometric import (
+    add_noise,
+    adjust_brightness,
+    adjust_contrast,
+    adjust_gamma,
+    apply_clahe,
+    erase,
+)
 
 __all__ = [
     "AugmentConfig",
@@ -25,6 +32,7 @@ __all__ = [
     "adjust_contrast",
     "adjust_gamma",
     "apply",
+    "apply_clahe",
     "apply_to_mask",
     "augment",
     "draw",
@@ -45,7 +53,7 @@ def apply(
     fill: str = "nearest",
     keras: str = "",
 ) -> Float[Array, "height width channel"]:
-    """Change an image as drawn: one resample, then contrast, gamma, brightness, noise, erasing.
+    """Change an image as drawn: CLAHE; one resample; contrast, gamma, brightness, noise, erasing.
 
     Args:
       image: in [0, 1].
@@ -54,10 +62,13 @@ def apply(
         them. A Keras up to 2.1.2 resamples by the nearest pixel.
 
     Returns:
-      The image, float32, clipped to [0, 1]. Differentiable in image and parameters, but for the box
-      and the brightness of a Keras.
+      The image, float32, clipped to [0, 1]. Differentiable in image and parameters, but for CLAHE,
+      the box and the brightness of a Keras.
     """
     check_image(image)
+    if parameters.clahe is not None:
+        equalised = apply_clahe(image, clip_limit=parameters.clahe)
+        image = jnp.where(jnp.asarray(parameters.clahe) > 0, equalised, image)
     matrix = _matrix(image, parameters, keras)
     image = geometry.warp(image, matrix, order=0 if keras == "2.1.2" else 1, fill=fill)
     image = jnp.clip(image.astype(jnp.float32), 0.0, 1.0)

@@ -52,6 +52,15 @@ class AugmentConfig:
     )
     erase: float = setting(0.0, "how often to erase a box", unit="probability")
     erase_area: float = setting(0.1, "largest box to erase", unit="fraction of the image's area")
+    clahe: float = setting(
+        0.0, "how often to apply CLAHE, 8 x 8 tiles", unit="probability", flag="augment_clahe"
+    )
+    clahe_clip_limit: float = setting(
+        4.0,
+        "largest clip limit of that CLAHE, the smallest is 1",
+        unit="multiples of a flat histogram",
+        flag="augment_clahe_clip_limit",
+    )
     fill: str = setting(
         "nearest", "what to show beyond the image's edge", choices=FILLS, flag="augment_fill"
     )
@@ -73,6 +82,7 @@ class AugmentConfig:
             ("noise", 1.0),
             ("erase", 1.0),
             ("erase_area", 0.3),
+            ("clahe", 1.0),
         ]:
             value = getattr(self, name)
             if not 0.0 <= value <= bound:
@@ -87,6 +97,10 @@ class AugmentConfig:
             value = getattr(self, name)
             if not 0.0 <= value < bound:
                 raise ValueError(f"{name} must be in [0, {bound:g}), got {value!r}")
+        if not 1.0 <= self.clahe_clip_limit < math.inf:
+            raise ValueError(
+                f"clahe_clip_limit must be finite and >= 1, got {self.clahe_clip_limit!r}"
+            )
         if self.keras == "2.1.2" and self.brightness:
             raise ValueError(
                 f"brightness must be 0 with keras='2.1.2', which had none, got {self.brightness!r}"
@@ -110,6 +124,7 @@ class Parameters(NamedTuple):
     noise: Array | float | None = None
     noise_seed: Array | int = 0
     erase: Float[Array, "*batch 4"] | tuple[float, float, float, float] | None = None
+    clahe: Array | float | None = None  # the clip limit; 0 for no CLAHE
 
 
 def draw(key: PRNGKeyArray, config: AugmentConfig) -> Parameters:
@@ -117,7 +132,8 @@ def draw(key: PRNGKeyArray, config: AugmentConfig) -> Parameters:
 
     Every range is uniform and half-open: rotation and shear in [-r, r), each shift in [-s, s), each
     axis' zoom independently in [1 - z, 1 + z), brightness, contrast and gamma in [1 - b, 1 + b),
-    the noise's deviation in [0, n). So draws every Keras what it has of them.
+    the noise's deviation in [0, n), CLAHE's clip limit in [1, l). Every Keras draws alike what it
+    has of them.
 
     A box to erase has an area in [0, a), a ratio of height to width (as fractions) in [3/10, 10/3),
     uniform in its logarithm, and lies anywhere inside the image (as Zhong et al. 2020, but with the
@@ -130,10 +146,11 @@ def draw(key: PRNGKeyArray, config: AugmentConfig) -> Parameters:
     u = jax.random.uniform(key, (8,), dtype=jnp.float32)
     either = 2.0 * u - 1.0
     # What came later has draws of its own.
-    w = jax.random.uniform(jax.random.fold_in(key, 1), (8,), dtype=jnp.float32)
+    w = jax.random.uniform(jax.random.fold_in(key, 1), (10,), dtype=jnp.float32)
     area = jnp.where(w[3] < config.erase, config.erase_area * w[4], 0.0)
     stretch = (10 / 3) ** (w[5] - 0.5)
     sides = jnp.stack([jnp.sqrt(area) * stretch, jnp.sqrt(area) / stretch])
+    limit = 1.0 + (config.clahe_clip_limit - 1.0) * w[9]
     return Parameters(
         rotation=config.rotation * either[0],
         shift=jnp.array([config.height_shift, config.width_shift], jnp.float32) * either[1:3],
@@ -146,6 +163,7 @@ def draw(key: PRNGKeyArray, config: AugmentConfig) -> Parameters:
         noise=config.noise * w[2] if config.noise else None,
         noise_seed=jax.random.bits(jax.random.fold_in(key, 2), dtype=jnp.uint32),
         erase=jnp.concatenate([(1.0 - sides) * w[6:8], sides]) if config.erase else None,
+        clahe=jnp.where(w[8] < config.clahe, limit, 0.0) if config.clahe else None,
     )
 
 
@@ -163,6 +181,7 @@ def extremes(config: AugmentConfig) -> dict[str, tuple[Parameters, Parameters]]:
         "contrast": ("contrast", 1 - config.contrast, 1 + config.contrast),
         "gamma": ("gamma", 1 - config.gamma, 1 + config.gamma),
         "noise": ("noise", 0.0, config.noise),
+        "clahe": ("clahe", 1.0, config.clahe_clip_limit),
         "erase": ("erase", (0.5, 0.5, 0.0, 0.0), ((1 - edge) / 2, (1 - edge) / 2, edge, edge)),
     }
     return {

@@ -1,4 +1,4 @@
-"""What changes grey levels and leaves the geometry: brightness, contrast, gamma, noise, erasing.
+"""What changes grey levels and leaves the geometry: brightness, contrast, CLAHE, noise, erasing.
 
 Images are float32 in [0, 1], [height, width, channel], and come back clipped to it. Functions of
 one image have no batch axis: `jax.vmap` gives them one.
@@ -6,16 +6,18 @@ one image have no batch axis: `jax.vmap` gives them one.
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Real
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Real, UInt8
 
+from cxr_jax.clahe import clahe
 from cxr_jax.device_image import check_image, check_key
 from cxr_jax.geometry import KERAS
 
 Image = Float[Array, "height width channel"]
-Box = Real[Array, "4"] | tuple[float, float, float, float]
+Number = Real[ArrayLike, ""]
+Box = Real[Array, "4"] | tuple[Number, Number, Number, Number]
 
 
-def adjust_brightness(image: Image, factor: Real[ArrayLike, ""], *, keras: str = "") -> Image:
+def adjust_brightness(image: Image, factor: Number, *, keras: str = "") -> Image:
     """Multiply an image in [0, 1] by a factor >= 0, clipped to [0, 1], not quantised.
 
     Args:
@@ -40,7 +42,7 @@ def adjust_brightness(image: Image, factor: Real[ArrayLike, ""], *, keras: str =
     return jnp.clip(image * factor, 0.0, 1.0)
 
 
-def adjust_contrast(image: Image, factor: Real[ArrayLike, ""]) -> Image:
+def adjust_contrast(image: Image, factor: Number) -> Image:
     """Scale the grey levels' distances to the channel's mean by a factor >= 0, clipped to [0, 1].
 
     Equals tf.image.adjust_contrast (which does not clip).
@@ -50,7 +52,7 @@ def adjust_contrast(image: Image, factor: Real[ArrayLike, ""]) -> Image:
     return jnp.clip((image - mean) * factor + mean, 0.0, 1.0)
 
 
-def adjust_gamma(image: Image, gamma: Real[ArrayLike, ""]) -> Image:
+def adjust_gamma(image: Image, gamma: Number) -> Image:
     """Raise an image in [0, 1] to the power of gamma > 0; above 1 darkens.
 
     Equals skimage.exposure.adjust_gamma. Black has a gradient of 0 for every gamma.
@@ -60,14 +62,38 @@ def adjust_gamma(image: Image, gamma: Real[ArrayLike, ""]) -> Image:
     return jnp.where(lit, jnp.clip(jnp.where(lit, image, 1.0) ** gamma, 0.0, 1.0), 0.0)
 
 
-def add_noise(key: PRNGKeyArray, image: Image, *, deviation: Real[ArrayLike, ""]) -> Image:
+def apply_clahe(
+    image: Image, *, clip_limit: Number = 2.0, tiles: tuple[int, int] = (8, 8)
+) -> Image:
+    """Equalise each channel's histogram locally, with limited contrast, in 8 bits.
+
+    Args:
+      image: in [0, 1]; rounded to 256 grey levels.
+      clip_limit, tiles: as `cxr_jax.clahe.clahe` has them.
+
+    Returns:
+      The image in 256 grey levels of [0, 1], and no gradient.
+
+    Raises:
+      ValueError: more tiles than pixels; or see `device_image.check_image`.
+    """
+    check_image(image)
+    levels = jnp.round(255 * jnp.clip(image, 0.0, 1.0)).astype(jnp.uint8)
+
+    def equalise(channel: UInt8[Array, "height width"]) -> UInt8[Array, "height width"]:
+        return clahe(channel, clip_limit=clip_limit, tiles=tiles)
+
+    return jax.vmap(equalise, in_axes=-1, out_axes=-1)(levels).astype(jnp.float32) / 255
+
+
+def add_noise(key: PRNGKeyArray, image: Image, *, deviation: Number) -> Image:
     """Add independent Gaussian noise of a standard deviation (of 1) to each pixel and clip."""
     check_key(key)
     check_image(image)
     return jnp.clip(image + deviation * jax.random.normal(key, image.shape), 0.0, 1.0)
 
 
-def erase(image: Image, box: Box, *, value: Real[ArrayLike, ""] = 0.0) -> Image:
+def erase(image: Image, box: Box, *, value: Number = 0.0) -> Image:
     """Fill a box, which is (top, left, height, width) as fractions of height and width.
 
     The pixels whose centres lie in it are filled; a box of no size fills none.

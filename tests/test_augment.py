@@ -7,11 +7,12 @@ import jax.numpy as jnp
 import jaxtyping
 import numpy as np
 import pytest
+import scipy.stats
 from jax.sharding import NamedSharding, PartitionSpec
 
 from cxr_jax import augment as aug
 from cxr_jax import geometry
-from cxr_jax.augment import AugmentConfig, augment, draw
+from cxr_jax.augment import AugmentConfig, Parameters, augment, draw
 
 STILL = AugmentConfig(
     rotation=0.0, height_shift=0.0, width_shift=0.0, shear=0.0, zoom=0.0, brightness=0.0, flip=0.0
@@ -19,6 +20,10 @@ STILL = AugmentConfig(
 STRONG = AugmentConfig(
     rotation=30.0, height_shift=0.2, width_shift=0.3, shear=15.0, zoom=0.3, brightness=0.4, flip=0.5
 )
+EVERY = dataclasses.replace(STRONG, contrast=0.5, gamma=0.6, noise=0.1, erase=0.7, erase_area=0.2)
+SOMETIMES = dataclasses.replace(STILL, clahe=0.5, clahe_clip_limit=3.0)
+BEYOND = ("brightness", "contrast", "gamma", "noise", "erase")
+compiled_apply = jax.jit(aug.apply)
 compiled = jax.jit(augment, static_argnames="config")  # a fraction of the eager calls' time
 
 
@@ -29,7 +34,7 @@ def noise(*shape):
 @pytest.fixture(scope="module")
 def drawn():
     keys = jax.random.split(jax.random.key(1), 4000)
-    return jax.jit(jax.vmap(lambda key: draw(key, STRONG)))(keys)
+    return jax.jit(jax.vmap(lambda key: draw(key, EVERY)))(keys)
 
 
 @pytest.mark.smoke
@@ -43,8 +48,22 @@ def drawn():
         (lambda d: d.zoom[:, 0], 0.7, 1.3),
         (lambda d: d.zoom[:, 1], 0.7, 1.3),
         (lambda d: d.brightness, 0.6, 1.4),
+        (lambda d: d.contrast, 0.5, 1.5),
+        (lambda d: d.gamma, 0.4, 1.6),
+        (lambda d: d.noise, 0.0, 0.1),
     ],
-    ids=["rotation", "down", "across", "shear", "rows", "columns", "brightness"],
+    ids=[
+        "rotation",
+        "down",
+        "across",
+        "shear",
+        "rows",
+        "columns",
+        "brightness",
+        "contrast",
+        "gamma",
+        "noise",
+    ],
 )
 def test_draws_are_uniform_in_their_range(drawn, value, low, high):
     counts, _ = np.histogram(value(drawn), bins=10, range=(low, high))
@@ -55,9 +74,37 @@ def test_draws_are_uniform_in_their_range(drawn, value, low, high):
 
 def test_half_of_the_images_flip_and_draws_are_independent(drawn):
     assert abs(float(drawn.flip.mean()) - 0.5) < 0.03
-    columns = np.column_stack([np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(drawn)])
+    sides = drawn.erase[:, 2:]  # a box' place depends on its sides, as it must fit
+    once = jax.tree.leaves(drawn._replace(erase=sides[:, 0] / jnp.maximum(sides[:, 1], 1e-9)))
+    columns = np.column_stack([np.asarray(leaf, np.float64) for leaf in once])
     off_diagonal = np.corrcoef(columns.T) - np.eye(columns.shape[1])
     assert np.abs(off_diagonal).max() < 0.06
+
+
+def test_boxes_are_as_frequent_large_and_long_as_the_config_says(drawn):
+    top, left, tall, wide = np.asarray(drawn.erase, np.float64).T
+    some = tall > 0
+    assert abs(some.mean() - 0.7) < 0.025
+    for values, low, high in [
+        (tall * wide, 0.0, 0.2),
+        (np.log(tall / np.maximum(wide, 1e-9) + ~some), np.log(0.3), np.log(1 / 0.3)),
+        (top / (1 - tall), 0.0, 1.0),
+        (left / (1 - wide), 0.0, 1.0),
+    ]:
+        assert scipy.stats.kstest(values[some], "uniform", (low, high - low)).pvalue > 0.01
+    assert (top + tall).max() <= 1
+    assert (left + wide).max() <= 1
+
+
+def test_what_is_drawn_for_a_key_stays_what_it_was():
+    """Saved runs continue with the same images; what came later must not change these."""
+    values = draw(jax.random.key(7), STRONG)
+    np.testing.assert_allclose(values.rotation, 10.4453945, rtol=1e-6)
+    np.testing.assert_allclose(values.shift, [0.18984675, -0.11829386], rtol=1e-6)
+    np.testing.assert_allclose(values.shear, -1.6812444, rtol=1e-6)
+    np.testing.assert_allclose(values.zoom, [1.1385319, 1.0785577], rtol=1e-6)
+    np.testing.assert_allclose(values.brightness, 0.95884025, rtol=1e-6)
+    assert bool(values.flip)
 
 
 def test_flip_probabilities_of_0_and_1_are_certain():
@@ -68,12 +115,14 @@ def test_flip_probabilities_of_0_and_1_are_certain():
         assert float(flips.mean()) == probability
 
 
-def test_switching_one_range_off_leaves_the_other_draws():
+@pytest.mark.parametrize("off", ["rotation", "shear", "brightness", "contrast", "noise", "erase"])
+def test_switching_one_range_off_leaves_the_other_draws(off):
     key = jax.random.key(2)
-    with_shear, without = draw(key, STRONG), draw(key, dataclasses.replace(STRONG, shear=0.0))
-    assert float(without.shear) == 0.0
-    for name in ("rotation", "shift", "zoom", "flip", "brightness"):
-        np.testing.assert_array_equal(getattr(with_shear, name), getattr(without, name))
+    with_it, without = draw(key, EVERY), draw(key, dataclasses.replace(EVERY, **{off: 0.0}))
+    assert not getattr(without, off)  # 0, or None where the function is left out
+    for name in Parameters._fields:
+        if name != off:
+            np.testing.assert_array_equal(getattr(with_it, name), getattr(without, name))
 
 
 def test_no_strength_is_the_identity():
@@ -107,6 +156,118 @@ def test_images_of_a_batch_are_augmented_differently():
     images = jnp.broadcast_to(noise(1, 23, 31, 1), (4, 23, 31, 1))
     batch = np.asarray(compiled(jax.random.key(0), images, config=STRONG))
     assert all(np.abs(batch[0] - other).max() > 0.1 for other in batch[1:])
+
+
+def test_every_range_is_applied_in_order():
+    key, images = jax.random.key(3), noise(2, 23, 31, 1)
+    batch = compiled(key, images, config=EVERY)
+    for image, image_key, expected in zip(images, jax.random.split(key, 2), batch, strict=True):
+        values = draw(image_key, EVERY)
+        alone = aug.apply(image, values._replace(**dict.fromkeys(BEYOND)))
+        alone = aug.adjust_gamma(aug.adjust_contrast(alone, values.contrast), values.gamma)
+        alone = aug.adjust_brightness(alone, values.brightness)
+        alone = aug.add_noise(jax.random.key(values.noise_seed), alone, deviation=values.noise)
+        np.testing.assert_allclose(aug.erase(alone, values.erase), expected, atol=1e-4)
+
+
+def test_clahe_comes_first_to_the_images_that_are_drawn_for_it():
+    key, images = jax.random.key(8), 0.3 + 0.3 * noise(6, 24, 33, 1)
+    batch = compiled(key, images, config=SOMETIMES)
+    limits = [float(draw(k, SOMETIMES).clahe) for k in jax.random.split(key, 6)]
+    assert 0 < np.count_nonzero(limits) < 6
+    for image, limit, got in zip(images, limits, batch, strict=True):
+        expected = aug.apply_clahe(image, clip_limit=limit) if limit else image
+        np.testing.assert_allclose(got, expected, atol=1.1 / 255)
+        assert float((got != expected).mean()) < 0.01  # a traced limit is rounded to float32
+
+
+def test_clahe_is_drawn_as_often_as_asked_for_with_limits_from_1():
+    keys = jax.random.split(jax.random.key(1), 4000)
+    limits = np.asarray(jax.jit(jax.vmap(lambda key: draw(key, SOMETIMES).clahe))(keys), np.float64)
+    assert abs((limits > 0).mean() - 0.5) < 0.03
+    assert scipy.stats.kstest(limits[limits > 0], "uniform", (1.0, 2.0)).pvalue > 0.01
+
+
+@pytest.mark.parametrize("keras", ["2.8", "3"])
+def test_a_batch_is_augmented_as_that_keras_would(keras):
+    """Keras' matrix about Keras' centre, its flip after it, its brightness in 8 bits last."""
+    key, images = jax.random.key(5), noise(3, 23, 31, 1)
+    config = dataclasses.replace(STRONG, keras=keras)
+    batch = compiled(key, images, config=config)
+    for image, image_key, got in zip(images, jax.random.split(key, 3), batch, strict=True):
+        values = draw(image_key, config)
+        moved = geometry.warp(
+            image,
+            geometry.affine(
+                shape=(23, 31),
+                rotation=values.rotation,
+                shift=values.shift,
+                shear=values.shear,
+                zoom=values.zoom,
+                keras=keras,
+            ),
+        )
+        moved = moved[:, ::-1] if values.flip else moved
+        expected = aug.adjust_brightness(moved, values.brightness, keras=keras)
+        # Rounding before decimals are cut off moves a pixel by a grey level, seldom.
+        difference = np.abs(255 * (got - expected))
+        assert difference.max() < 2.5
+        assert (difference > 1e-3).mean() < 0.01
+
+
+def test_the_first_keras_takes_the_nearest_pixel_and_has_no_brightness():
+    config = dataclasses.replace(STRONG, keras="2.1.2", shear=0.2, brightness=0.0)
+    images = noise(2, 23, 31, 1)
+    moved = compiled(jax.random.key(0), images, config=config)
+    assert set(np.unique(moved)) <= set(np.unique(images))
+    with pytest.raises(ValueError, match=r"brightness must be 0 with keras='2\.1\.2'"):
+        dataclasses.replace(STRONG, keras="2.1.2")
+
+
+def test_extremes_are_the_ends_of_the_ranges_alone():
+    ends = aug.extremes(EVERY)
+    assert {"rotation", "height_shift", "width_shift", "flip", "erase"} < set(ends)
+    assert (ends["rotation"][0].rotation, ends["rotation"][1].rotation) == (-30.0, 30.0)
+    assert ends["zoom"] == (Parameters(zoom=(0.7, 0.7)), Parameters(zoom=(1.3, 1.3)))
+    image = noise(23, 31, 1)
+    for name, (low, high) in ends.items():
+        changed = compiled_apply(image, high)
+        assert float(jnp.abs(changed - compiled_apply(image, low)).max()) > 0.05, name
+    assert "gamma" not in aug.extremes(STRONG)
+    assert aug.extremes(STILL) == {}
+
+
+def test_it_is_differentiable_in_the_image_and_in_every_parameter():
+    row, column = np.indices((14, 17))
+    smooth = 0.5 + 0.2 * np.sin(row / 4) * np.cos(column / 5)
+    values = {
+        "rotation": 4.0,
+        "shift": jnp.array([0.02, -0.03]),
+        "shear": 3.0,
+        "zoom": jnp.array([1.05, 0.93]),
+        "brightness": 1.1,
+        "contrast": 1.2,
+        "gamma": 0.9,
+        "noise": 0.001,
+    }
+    weights = jnp.asarray(np.sin(row / 3 + 1) + np.cos(column / 4 + 2), jnp.float32)[..., None]
+
+    @jax.jit
+    def energy(image, values):
+        return jnp.sum(weights * aug.apply(jnp.asarray(image), Parameters(**values)))
+
+    image = jnp.asarray(smooth, jnp.float32)[..., None]
+    by_image, by_value = jax.jit(jax.grad(energy, argnums=(0, 1)))(image, values)
+    bump = np.exp(-((row - 6) ** 2 + (column - 8) ** 2) / 9).astype(np.float32)[..., None]
+    slope = (energy(image + 0.05 * bump, values) - energy(image - 0.05 * bump, values)) / 0.1
+    np.testing.assert_allclose((by_image * bump).sum(), slope, rtol=0.02)
+    for name, value in values.items():
+        step = {"rotation": 0.05, "shear": 0.05}.get(name, 1e-3)
+        for unit in np.eye(np.size(value), dtype=np.float32).reshape(-1, *np.shape(value)):
+            up, down = {**values, name: value + step * unit}, {**values, name: value - step * unit}
+            slope = (energy(image, up) - energy(image, down)) / (2 * step)
+            got = (by_value[name] * unit).sum()
+            np.testing.assert_allclose(got, slope, rtol=0.05, atol=0.02, err_msg=name)
 
 
 @pytest.mark.parametrize("fill", ["nearest", "constant", "reflect"])
@@ -179,17 +340,48 @@ def test_shear_slides_columns_along_each_other():
         {"zoom": 1.0},
         {"brightness": 1.1},
         {"flip": 1.1},
+        {"contrast": -0.1},
+        {"gamma": 1.0},
+        {"noise": 2.0},
+        {"erase": 1.5},
+        {"erase_area": 0.31},
+        {"clahe": 2.0},
+        {"clahe_clip_limit": 0.5},
     ],
 )
 def test_a_range_out_of_bounds_is_refused(wrong):
     (name,) = wrong
-    with pytest.raises(ValueError, match=f"{name} must be in"):
+    with pytest.raises(ValueError, match=f"{name} must be (in|finite)"):
         AugmentConfig(**wrong)
 
 
-def test_an_unknown_fill_is_refused():
-    with pytest.raises(ValueError, match="fill must be one of"):
-        AugmentConfig(fill="wrap")
+@pytest.mark.parametrize(("name", "value"), [("fill", "wrap"), ("keras", "2.15")])
+def test_an_unknown_choice_is_refused(name, value):
+    with pytest.raises(ValueError, match=f"{name} must be one of"):
+        AugmentConfig(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("key", "shape", "dtype", "error", "message"),
+    [
+        (0, (2, 8, 8, 1), np.float32, TypeError, "key must be one typed PRNG key, got int"),
+        (jax.random.PRNGKey(0), (2, 8, 8, 1), np.float32, TypeError, "got uint32.*wrap_key_data"),
+        (
+            None,
+            (8, 8, 1),
+            np.float32,
+            ValueError,
+            r"images must be \[batch, height, width, channel",
+        ),
+        (None, (0, 8, 8, 1), np.float32, ValueError, "none of them 0"),
+        (None, (2, 8, 8, 1), np.uint8, TypeError, "images must be of floats in .*got uint8"),
+    ],
+)
+def test_bad_input_is_refused_when_it_is_traced(monkeypatch, key, shape, dtype, error, message):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # as it is outside of tests
+    key = jax.random.key(0) if key is None else key
+    with pytest.raises(error, match=message):
+        compiled(key, np.zeros(shape, dtype), config=STILL)
 
 
 def test_masks_of_another_size_are_refused(monkeypatch):

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cv2
 import jax
 import jax.numpy as jnp
 import jaxtyping
@@ -9,7 +10,14 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from cxr_jax.photometric import add_noise, adjust_brightness, adjust_contrast, adjust_gamma, erase
+from cxr_jax.photometric import (
+    add_noise,
+    adjust_brightness,
+    adjust_contrast,
+    adjust_gamma,
+    apply_clahe,
+    erase,
+)
 
 
 def picture(height=23, width=31, channels=1):
@@ -87,6 +95,17 @@ def test_noise_is_gaussian_of_its_deviation_and_clipped():
     assert abs((np.abs(noise) < 2).mean() - 0.9545) < 0.007
     loud = add_noise(jax.random.key(3), grey, deviation=1.0)
     assert (float(loud.min()), float(loud.max())) == (0.0, 1.0)
+
+
+def test_clahe_is_opencvs_at_8_bits_channel_by_channel():
+    image = 0.2 + 0.4 * picture(40, 33, channels=2)
+    levels = np.round(255 * np.asarray(image)).astype(np.uint8)
+    opencv = cv2.createCLAHE(clipLimit=3.0, tileGridSize=(8, 4))
+    expected = np.stack([opencv.apply(levels[..., c]) for c in range(2)], axis=-1)
+    equalised = apply_clahe(image, clip_limit=3.0, tiles=(8, 4))
+    np.testing.assert_array_equal(np.round(255 * equalised), expected)
+    with pytest.raises(ValueError, match="tiles must be no more than the image has pixels"):
+        apply_clahe(image, tiles=(34, 8))
 
 
 def test_a_box_is_filled_and_nothing_else():
