@@ -1,7 +1,8 @@
 """Data sets: files on disk → records. One module each, with `read(data_dir) -> list[Record]`.
 
 Each module's docstring says how to get the data set, its licence and what to cite. Those of DRAWN
-need no files: they have `directory` and `make` too.
+need no files: they have `directory` and `make` too. What TFDS prepared ("tfds:NAME") is read by
+`tfds`.
 """
 
 import dataclasses

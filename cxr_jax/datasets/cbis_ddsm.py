@@ -27,6 +27,7 @@ and diagnosis research. Scientific Data 4, 170177 (2017).
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+from cxr_jax.datasets.files import find_table
 from cxr_jax.datasets.mammogram import side
 from cxr_jax.datasets.table import Row, read_table
 from cxr_jax.errors import DataError
@@ -95,9 +96,8 @@ def _rows(data_dir: Path) -> tuple[list[Row], set[str]]:
     for kind in ("mass", "calc"):
         for split in ("train", "test"):
             name = f"{kind}_case_description_{split}_set.csv"
-            table = data_dir / "csv" / name
-            table = table if table.is_file() else data_dir / name
-            if table.is_file():
+            table = find_table(data_dir / "csv", name) or find_table(data_dir, name)
+            if table is not None:
                 found = [_checked(row) for row in read_table(table, _COLUMNS)]
                 rows += found
                 test_patients |= {row["patient_id"] for row in found if split == "test"}
