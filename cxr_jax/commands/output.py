@@ -1,6 +1,7 @@
 """Where a command writes."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from cxr_jax.errors import WorkspaceError
@@ -37,3 +38,28 @@ def add_run(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="folder of a finished run, such as runs/cardiomegaly/2026-11-24_16-44-20",
     )
+
+
+def print_table(title: str, rows: Sequence[Sequence[str]], *, of: int | None = None) -> None:
+    """Print a table under its title, its first row is the head.
+
+    Args:
+      of: how many rows there are in all, where only the first are given.
+    """
+    head, *body = rows
+    print(f"\n{title}" + (f" ({of:,})" if of is not None and of > len(body) else ""))
+    if not body:
+        print("  none")
+        return
+    widths = [max(len(row[at]) for row in rows) for at in range(len(head))]
+    for row in rows:
+        first, *others = (
+            cell.ljust(width) if at == 0 or not is_number(body[0][at]) else cell.rjust(width)
+            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        print("  " + "  ".join([first, *others]).rstrip())
+
+
+def is_number(text: str) -> bool:
+    """Whether a cell is one, with commas or without."""
+    return text.replace(",", "").replace(".", "", 1).isdigit()

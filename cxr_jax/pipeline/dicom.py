@@ -44,6 +44,7 @@ class Exam:
       laterality: "L", "R" or "".
       modality: "CR", "DX", "MG", …; "" where the file does not say.
       body_part: "CHEST", "BREAST", …, or whatever was typed in; "" where the file does not say.
+      photometric, bits: photometric interpretation and BitsStored; "" and 0 where it does not say.
       burned_in: whether the file declares that the image holds text that may tell who it is.
     """
 
@@ -52,6 +53,8 @@ class Exam:
     laterality: str
     modality: str = ""
     body_part: str = ""
+    photometric: str = ""
+    bits: int = 0
     burned_in: bool = False
 
 
@@ -132,6 +135,8 @@ def read_exam(path: Path, *, salt: str) -> Exam:
         laterality=text["ImageLaterality"] or text["Laterality"],
         modality=text["Modality"],
         body_part=text["BodyPartExamined"],
+        photometric=text["PhotometricInterpretation"],
+        bits=int(text["BitsStored"] or 0),
         burned_in=text["BurnedInAnnotation"].upper() == "YES",
     )
 
@@ -251,6 +256,8 @@ _EXAM_TAGS = (
     "Modality",
     "BodyPartExamined",
     "BurnedInAnnotation",
+    "PhotometricInterpretation",
+    "BitsStored",
 )
 
 _JPEG = (uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLossless, uid.JPEGLosslessSV1)

@@ -19,6 +19,7 @@ from cxr_jax.pipeline import masks as masking
 from cxr_jax.pipeline import store
 from cxr_jax.pipeline.bad_image import LEAVE_OUT, BadImageError
 from cxr_jax.pipeline.decode import AS_IT_COMES, DecodeConfig, decode
+from cxr_jax.pipeline.fingerprint import fingerprint
 from cxr_jax.pipeline.masks import mask_files, preprocess_mask, read_mask
 from cxr_jax.pipeline.once import make_directory_once
 from cxr_jax.pipeline.record import Record
@@ -193,19 +194,14 @@ class _Preprocess:
             return error
         try:
             prepared = preprocessing.preprocess(image, self.config)
-            fingerprint = _fingerprint(image)
+            pixels = fingerprint(image)
             if not masks:
-                return prepared, fingerprint
+                return prepared, pixels
             mirrored = preprocessing.is_mirrored(image, self.config)
             placed = [preprocess_mask(mask, self.config, mirrored=mirrored) for mask in masks]
-            return (prepared, np.stack(placed, axis=-1)), fingerprint
+            return (prepared, np.stack(placed, axis=-1)), pixels
         except ValueError as error:
             return BadImageError(record.path, str(error), f"change --crop, {LEAVE_OUT}")
-
-
-def _fingerprint(image: np.ndarray) -> str:
-    shape = f"{image.dtype} {image.shape}".encode()
-    return hashlib.blake2b(image.tobytes(), digest_size=16, key=shape).hexdigest()
 
 
 def _preprocessed(
@@ -237,8 +233,8 @@ def _preprocessed(
                     raise result
                 skipped.append((position, result.reason))
             else:
-                example, fingerprint = result
-                fingerprints.append(fingerprint)
+                example, pixels = result
+                fingerprints.append(pixels)
                 yield example
 
 
