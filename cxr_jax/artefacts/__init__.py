@@ -81,11 +81,10 @@ def find_artefacts(
     check_image(image)
     if kind not in KINDS:
         raise ValueError(f"kind must be {' or '.join(KINDS)}, got {kind!r}")
-    small = normalised(image)
     if kind == "breast":
-        return enlarged(outside_breast(small), image.shape)
-    marks = find_marks(small, (0.5, 0.5, 0.5, 0.5) if devices else frame)
-    return enlarged(marks, image.shape) | find_borders(image)
+        return enlarged(outside_breast(normalised(image)), image.shape)
+    borders = find_borders(image)
+    return find_marks(image, borders, (0.5,) * 4 if devices else frame) | borders
 
 
 def breast_region(image: HostImage) -> Bool[np.ndarray, "height width"]:

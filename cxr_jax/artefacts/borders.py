@@ -13,8 +13,9 @@ from jaxtyping import Bool, Shaped
 _DEEPEST = 0.3  # of a band (fraction of the film's other side)
 _FLAT = 0.03  # of the grey range: a scanned band is within this of black or white
 _JUMP = 0.008  # of the grey range: no constant band has it, though CLAHE shades bands
+_LEAST = 24  # pixels of a side: a smaller film shows no band
+_CROSSED = 0.25  # as much of the straight part, at most, is hidden by what lies on it
 _SLOPE = 0.1  # of the edge, at most
-_CROSSED = 0.1  # of the edge, at most, is hidden by what lies on the band
 
 
 class _Rule(NamedTuple):
@@ -27,6 +28,7 @@ class _Rule(NamedTuple):
 
 _SCANNED = _Rule(straight=0.6, step=0.08, depth=1)
 _CONSTANT = _Rule(straight=0.3, step=0.0, depth=6)
+_STRIP = _Rule(straight=0.5, step=0.08, depth=0)
 _THIN = _Rule(straight=0.8, step=0.0, depth=2)  # constant too, but air may be by chance
 
 
@@ -36,27 +38,62 @@ def find_borders(
     """Where a white (or black) band with a straight inner edge runs along a side."""
     found = np.zeros(image.shape, bool)
     low, high = float(image.min()), float(image.max())
+    if min(image.shape) < _LEAST:
+        return found
     unit = 1 + max(image.shape) // 1000  # pixels over which an edge is soft
     for turn in range(4):
         film, border = np.rot90(image, turn), np.rot90(found, turn)  # views; the side is on top
         every = 1 + film.shape[1] // 512  # columns are many enough
-        for rows in (unit + 3, int(_DEEPEST * len(film)) + 4 * unit):
-            strip = (film[:rows, ::every].astype(np.float32) - low) / max(high - low, 1e-6)
-            bands = [(band | border[:rows, ::every], rule) for band, rule in _bands(strip, black)]
-            # Most sides have no band: a glance is enough.
-            if not any(band[unit : unit + 2].all(axis=0).mean() > 0.5 for band, _ in bands):
-                break
-        else:
-            for band, rule in bands:
-                # The outermost pixels may be mixed with what was beside the film.
-                band[:unit] = True
-                edge = _straight(np.cumprod(band, axis=0).sum(axis=0), strip, rule, unit)
-                if edge is not None:
-                    edge = np.interp(
-                        np.arange(film.shape[1]), np.arange(film.shape[1])[::every], edge
-                    )
-                    border |= np.arange(len(film))[:, None] < np.round(edge) + unit
+        rows, column = int(_DEEPEST * len(film)) + 4 * unit, np.arange(film.shape[1])
+        strip = (film[:rows, ::every].astype(np.float32) - low) / max(high - low, 1e-6)
+        if not _may_have_band(strip, unit):
+            continue
+        known = border[:rows, ::every].copy()
+        for band, rule in _bands(strip, black):
+            band |= known
+            band[:unit] = True  # the outermost pixels may be mixed with what was beside the film
+            edge = _straight(np.cumprod(band, axis=0).sum(axis=0), band, strip, rule, unit)
+            if edge is not None:
+                edge = np.interp(column, column[::every], edge)
+                border |= np.arange(len(film))[:, None] < np.round(edge) + unit
+        _add_strip(border, strip, every, unit)
     return found
+
+
+def _may_have_band(strip: np.ndarray, unit: int) -> bool:
+    """Tell at a glance, as most sides have none."""
+    outermost = strip[unit : unit + 3]
+    constant = np.ptp(outermost, axis=0) <= 2 * _JUMP
+    flat = (outermost <= _FLAT) | (outermost >= 1 - _FLAT)
+    return bool(
+        np.mean(constant | flat.any(axis=0)) > 0.3
+        or np.mean((strip >= 1 - _FLAT).any(axis=0)) > 0.5
+    )
+
+
+def _add_strip(border: np.ndarray, strip: np.ndarray, every: int, unit: int) -> None:
+    """Add a white strip with two straight edges that runs beside the side, from end to end."""
+    white = strip >= 1 - _FLAT
+    white &= ~border[: len(strip), ::every]
+    if white.any(axis=0).mean() < _STRIP.straight:
+        return
+    first = np.argmax(white, axis=0)
+    row = np.arange(len(strip))[:, None]
+    until = row < first
+    start = _straight(first, until, strip, _STRIP, unit)
+    end = _straight(
+        first + np.cumprod(white | until, axis=0).sum(axis=0) - first,
+        white | until,
+        strip,
+        _STRIP,
+        unit,
+    )
+    if start is None or end is None:
+        return
+    column = np.arange(border.shape[1])
+    start, end = (np.interp(column, column[::every], line) for line in (start, end))
+    row = np.arange(len(border))[:, None]
+    border |= (row >= np.round(start) - unit) & (row < np.round(end) + unit)
 
 
 def _bands(strip: np.ndarray, black: bool) -> Iterator[tuple[np.ndarray, _Rule]]:
@@ -77,7 +114,9 @@ def _bands(strip: np.ndarray, black: bool) -> Iterator[tuple[np.ndarray, _Rule]]
         yield strip <= _FLAT, _SCANNED
 
 
-def _straight(depth: np.ndarray, strip: np.ndarray, rule: _Rule, unit: int) -> np.ndarray | None:
+def _straight(
+    depth: np.ndarray, band: np.ndarray, strip: np.ndarray, rule: _Rule, unit: int
+) -> np.ndarray | None:
     """The band's edge in each column if it is one straight line by that rule, else None."""
     column = np.arange(len(depth))
     near = (depth > unit) & (depth < len(strip) - 4 * unit)
@@ -95,7 +134,10 @@ def _straight(depth: np.ndarray, strip: np.ndarray, rule: _Rule, unit: int) -> n
     near &= np.abs(strip[inside, column] - strip[outside, column]) >= rule.step
     if near.mean() < rule.straight or edge.mean() < unit + rule.depth:
         return None
-    if np.mean(depth < edge - 2 * unit) > _CROSSED:
+    last = np.clip(np.round(edge).astype(int) - 2 * unit, 0, len(strip) - 1)
+    if (
+        np.mean(~band[last, column]) > _CROSSED * near.mean()
+    ):  # what lies farther out on the band does not count
         return None
     return np.where(near, np.maximum(edge, depth), edge)
 

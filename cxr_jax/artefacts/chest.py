@@ -1,80 +1,200 @@
-"""What is burned into a chest film: marks near its edge.
+"""What is burned into a chest film or lies on it: letters, words, boxes, plates, arrows, discs.
 
-Conservative: a mark is one only if it is small, near the edge, much brighter or darker than what
-surrounds it, and sharper than any anatomy.
+Whatever its grey, a mark is as bright in its middle as at its rim, and ends within a pixel or two,
+where bones, vessels and skin fade over many: its rim's gradient is a third of its contrast or
+more. Around it nothing is like it, so that ribs, leads and lines, which go on, are none. And it
+lies near the film's edge, off the thorax.
 """
+
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from cxr_jax.artefacts.film import SIDE, square
+from cxr_jax.artefacts.fill import smooth
+from cxr_jax.artefacts.film import SIDE, enlarged, normalised, square
 
-_MARK = 0.20  # its longest side (fraction of the side)
-_STROKE = 0.06  # its widest stroke or disc (fraction of the side)
-_CONTRAST = 0.30  # against its surroundings (fraction of the grey range)
-_SHARPNESS = 0.14  # gradient at its rim (fraction of the grey range a pixel; bones stay below 0.10)
+_STROKE = 0.06  # the widest stroke, plate or disc (fraction of the side)
+_LONGEST = 0.25  # word (fraction of the side)
+_LEVELS = {cv2.MORPH_TOPHAT: (0.12, 0.25, 0.40), cv2.MORPH_BLACKHAT: (0.25, 0.40)}
+_SEEN = 0.25  # of a mark's contrast: what differs less from its surroundings is not it
+
+
+class _Rule(NamedTuple):
+    """What a mark must be, in a film of SIDE pixels."""
+
+    slope: float  # of its rim, at least (fraction of the grey range a pixel)
+    sharpness: float  # slope / contrast, at least
+    spill: float  # of its surroundings are more like it than like their mean, at most
+    unrest: float  # standard deviation of its surroundings / contrast, at most
+    area: float  # pixels, at least
+    side: float  # its longest, at most (fraction of the film's)
+    whole: bool = False  # the film's edge does not cut it
+
+
+_STRONG = _Rule(slope=0.12, sharpness=0.30, spill=0.12, unrest=9.0, area=30, side=_LONGEST)
+_FAINT = _Rule(slope=0.05, sharpness=0.345, spill=0.04, unrest=0.32, area=45, side=0.10, whole=True)
+_BESIDE = _Rule(slope=0.06, sharpness=0.28, spill=0.20, unrest=9.0, area=8, side=0.12)
+_REACH = 0.03  # a mark lies this near to one that it goes with (fraction of the side)
+
+
+class _Parts(NamedTuple):
+    """The connected parts of a film that stand out at one level; index 0 is none."""
+
+    labels: np.ndarray  # [height, width]
+    black: bool
+    near_edge: np.ndarray  # [part], as the others; by the frame
+    whole: np.ndarray
+    contrast: np.ndarray
+    slope: np.ndarray
+    spill: np.ndarray
+    unrest: np.ndarray
+    area: np.ndarray
+    side: np.ndarray
+
+    def obey(self, rule: _Rule, scale: float) -> np.ndarray:
+        """Which parts are marks by that rule, on a film `scale` times SIDE large."""
+        slope = rule.slope / scale if self.black else rule.slope
+        return (
+            self.near_edge
+            & (self.whole | (not rule.whole))
+            & (self.slope >= slope)
+            & (self.slope >= rule.sharpness * self.contrast)
+            & (self.spill <= rule.spill)
+            & (self.unrest <= rule.unrest * self.contrast)
+            & (self.area >= rule.area * scale**2)
+            & (self.side <= rule.side)
+        )
 
 
 def find_marks(
-    small: Float32[np.ndarray, "height width"], frame: tuple[float, ...]
+    image: np.ndarray, borders: Bool[np.ndarray, "height width"], frame: tuple[float, ...]
 ) -> Bool[np.ndarray, "height width"]:
-    """Where sharp, small, isolated things are, white or black, near the edge."""
-    found = np.zeros(small.shape, np.uint8)
+    """Where marks lie whose centres are that near to the film's edges, off its borders."""
+    small = normalised(image)
+    if borders.any():
+        small = smooth(small, enlarged(borders, small.shape))
+    contrast = _marks(small, frame)
+    return _refined(image, small, contrast)
+
+
+def _marks(small: Float32[np.ndarray, "height width"], frame: tuple[float, ...]) -> np.ndarray:
+    """The contrast of the mark at each pixel, 0 where there is none."""
+    white = _chosen(list(_parts(small, frame, cv2.MORPH_TOPHAT)), (_STRONG, _FAINT, _BESIDE))
+    # A black plate is one only without the letters on it.
+    clean = smooth(small, cv2.dilate(white, square(5)) > 0)
+    black = _chosen(list(_parts(clean, frame, cv2.MORPH_BLACKHAT)), (_STRONG, _STRONG, _BESIDE))
+    return np.maximum(white, black)
+
+
+def _chosen(levels: list[_Parts], rules: tuple[_Rule, _Rule, _Rule]) -> np.ndarray:
+    """The contrast of those parts that obey the first or second rule, and of those beside them
+    that obey the third."""
+    one, other, beside = rules
+    shape = levels[0].labels.shape
+    scale = max(shape) / SIDE
+    contrast = np.zeros(shape, np.float32)
+
+    def add(parts: _Parts, chosen: np.ndarray) -> None:
+        if chosen.any():
+            np.maximum(contrast, np.where(chosen, parts.contrast, 0)[parts.labels], out=contrast)
+
+    for parts in levels:
+        add(parts, parts.obey(one, scale) | parts.obey(other, scale))
+    if contrast.any():
+        reach = square(2 * int(_REACH * max(shape)) + 1)
+        near = cv2.dilate((contrast > 0).astype(np.uint8), reach) > 0
+        for parts in levels:
+            is_near = np.bincount(parts.labels[near], minlength=len(parts.area)) > 0
+            add(parts, is_near & parts.obey(beside, scale))
+    return contrast
+
+
+def _parts(
+    small: Float32[np.ndarray, "height width"], frame: tuple[float, ...], hat: int
+) -> Iterator[_Parts]:
+    """What stands out from its surroundings, level by level."""
     gradient = np.hypot(
         cv2.Sobel(small, cv2.CV_32F, 1, 0, scale=1 / 8),
         cv2.Sobel(small, cv2.CV_32F, 0, 1, scale=1 / 8),
     )
     margin = int(_STROKE * max(small.shape)) | 1
     framed = cv2.copyMakeBorder(small, margin, margin, margin, margin, cv2.BORDER_REFLECT)
-    for hat in (cv2.MORPH_TOPHAT, cv2.MORPH_BLACKHAT):
-        height = cv2.morphologyEx(framed, hat, square(margin))[margin:-margin, margin:-margin]
-        sharpness = _SHARPNESS
-        if hat == cv2.MORPH_BLACKHAT:
-            # Coarse pixels make a black lung apex between its bones look as sharp as a mark.
-            sharpness *= SIDE / max(small.shape)
-        # A mark that touches a bone may stand alone only at the higher threshold.
-        for threshold in (0.25, 0.40):
-            core = (height > threshold).astype(np.uint8)
-            _add_marks(found, core, frame, small, gradient, sharpness)
-    return found > 0
+    height = cv2.morphologyEx(framed, hat, square(margin))[margin:-margin, margin:-margin]
+    for level in _LEVELS[hat]:
+        core = (height > level).astype(np.uint8)
+        yield _measured(core, hat == cv2.MORPH_BLACKHAT, small, gradient, frame)
 
 
-def _add_marks(
-    found: np.ndarray,
+def _measured(
     core: np.ndarray,
-    frame: tuple[float, ...],
+    black: bool,
     small: np.ndarray,
     gradient: np.ndarray,
-    sharpness: float,
-) -> None:
-    """Add to `found` the hulls of those components of `core` that pass every rule."""
+    frame: tuple[float, ...],
+) -> _Parts:
+    """Measure the parts of `core` that are small enough and near the film's edges."""
     rows, columns = small.shape
-    side = max(rows, columns)
     joined = cv2.dilate(core, square(3))
     _, labels, stats, centres = cv2.connectedComponentsWithStats(joined, ltype=cv2.CV_16U)
     x, y = (centres / (columns, rows)).T
-    passes = np.max(stats[:, 2:4], axis=1) <= _MARK * side
-    passes &= np.any(np.stack([x, 1 - x, y, 1 - y], axis=1) <= frame, axis=1)
-    passes[0] = False  # the background
+    near_edge = np.any(np.stack([x, 1 - x, y, 1 - y], axis=1) <= frame, axis=1)
+    side = stats[:, 2:4].max(axis=1) / max(rows, columns)
+    kept = near_edge & (side <= _LONGEST)
+    kept[0] = False
+    labels = np.where(kept, np.arange(len(kept)), 0).astype(np.uint16)[labels]
+    joined = (labels > 0).astype(np.uint8)
     around = cv2.dilate(labels, square(9))
-    near = cv2.dilate(joined, square(3))
-    rim = cv2.morphologyEx(core, cv2.MORPH_GRADIENT, square(3)) & joined
     at = np.flatnonzero(around)
-    label, value, slope = around.ravel()[at], small.ravel()[at], gradient.ravel()[at]
-    inside, rim, ring = core.ravel()[at] > 0, rim.ravel()[at] > 0, near.ravel()[at] == 0
+    label, value = around.ravel()[at], small.ravel()[at]
+    inside = (core & joined).ravel()[at] > 0
+    ring = cv2.dilate(joined, square(3)).ravel()[at] == 0
+    rim = (cv2.morphologyEx(core, cv2.MORPH_GRADIENT, square(3)) & joined).ravel()[at] > 0
     count = len(stats)
-    contrast = _means(value[inside], label[inside], count) - _means(value[ring], label[ring], count)
-    passes &= np.abs(contrast) >= _CONTRAST
-    passes &= _means(slope[rim], label[rim], count) >= sharpness
-    for label in np.flatnonzero(passes):
-        left, top, width, height = stats[label, :4]
-        points = cv2.findNonZero(
-            (labels[top : top + height, left : left + width] == label).astype(np.uint8)
-        )
-        hull = np.zeros_like(found)
-        cv2.fillConvexPoly(hull, cv2.convexHull(points) + np.array([left, top], np.int32), 1)
-        found |= cv2.dilate(hull, square(5))
+    bright = _means(value[inside], label[inside], count)
+    dark = _means(value[ring], label[ring], count)
+    unrest = _means(value[ring] ** 2, label[ring], count) - dark**2
+    like = np.abs(value - dark[label]) > np.abs(value - bright[label])
+    return _Parts(
+        labels=labels,
+        black=black,
+        near_edge=kept,
+        whole=((stats[:, :2] > 0) & (stats[:, :2] + stats[:, 2:4] < (columns, rows))).all(axis=1),
+        contrast=np.abs(bright - dark).astype(np.float32),
+        slope=_means(gradient.ravel()[at][rim], label[rim], count),
+        spill=_means(like[ring].astype(np.float32), label[ring], count),
+        unrest=np.sqrt(np.maximum(unrest, 0)),
+        area=np.bincount(label[inside], minlength=count),
+        side=side,
+    )
+
+
+def _refined(image: np.ndarray, small: np.ndarray, contrast: np.ndarray) -> np.ndarray:
+    """The marks' own pixels: those that differ from what their surroundings make expect."""
+    found = np.zeros(image.shape, bool)
+    if not contrast.any():
+        return found
+    # Around small print it takes some pixels until a shrunk film is as dark as without.
+    expected = smooth(small, cv2.dilate(contrast, square(9)) > 0)
+    contrast = cv2.dilate(contrast, square(3))
+    region = (contrast > 0).astype(np.uint8)
+    scale = np.array(image.shape) / small.shape
+    low, high = float(image.min()), float(image.max())
+    _, _, stats, _ = cv2.connectedComponentsWithStats(region)
+    for left, top, width, height, _ in stats[1:]:
+        y = slice(*np.round(scale[0] * np.array([top, top + height])).astype(int))
+        x = slice(*np.round(scale[1] * np.array([left, left + width])).astype(int))
+        here = (slice(top, top + height), slice(left, left + width))
+        size = (x.stop - x.start, y.stop - y.start)
+        film = (image[y, x].astype(np.float32) - low) / (high - low)
+        differs = np.abs(film - cv2.resize(expected[here], size))
+        seen = cv2.resize(_SEEN * contrast[here], size, interpolation=cv2.INTER_NEAREST)
+        mark = ((differs > seen) & (seen > 0)).astype(np.uint8)
+        soft = 2 * (1 + max(image.shape) // 1000) + 1
+        found[y, x] |= cv2.dilate(mark, square(soft)) > 0
+    return found
 
 
 def _means(values: np.ndarray, labels: np.ndarray, count: int) -> np.ndarray:

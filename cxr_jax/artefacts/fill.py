@@ -20,8 +20,12 @@ def smooth(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Blend from the rim, the more smoothly the deeper in the mask (push-pull on a pyramid)."""
     if not mask.any() or mask.all():
         return image.copy()
-    filled = _push_pull(np.where(mask, 0, image).astype(np.float32), (~mask).astype(np.float32))
-    return np.where(mask, np.round(filled).astype(image.dtype), image)
+    height, width = image.shape
+    known = (~mask).astype(np.float32)
+    filled = cv2.resize(_push_pull(*map(_halved, (image * known, known))), (width, height))
+    if image.dtype != np.float32:
+        filled = np.round(filled).astype(image.dtype)
+    return np.where(mask, filled, image)
 
 
 def _push_pull(sums: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -30,11 +34,10 @@ def _push_pull(sums: np.ndarray, weights: np.ndarray) -> np.ndarray:
         return sums
     if max(sums.shape) == 1:
         return sums / np.maximum(weights, np.float32(1e-6))
-    height, width = sums.shape
-    half = ((width + 1) // 2, (height + 1) // 2)
-    coarse = _push_pull(
-        *(cv2.resize(a, half, interpolation=cv2.INTER_AREA) for a in (sums, weights))
-    )
-    return sums + (1 - weights) * cv2.resize(
-        coarse, (width, height), interpolation=cv2.INTER_LINEAR
-    )
+    coarse = _push_pull(_halved(sums), _halved(weights))
+    return sums + (1 - weights) * cv2.resize(coarse, sums.shape[::-1])
+
+
+def _halved(grid: np.ndarray) -> np.ndarray:
+    height, width = grid.shape
+    return cv2.resize(grid, ((width + 1) // 2, (height + 1) // 2), interpolation=cv2.INTER_AREA)

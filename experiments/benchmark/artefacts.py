@@ -45,9 +45,8 @@ def chest_films(seed: int, *, count: int, size: int) -> Iterator[Film]:
 def burned_films(seed: int, *, count: int, size: int) -> Iterator[Film]:
     """Chest phantoms that bear all sorts of artefacts, see `burned`."""
     for n, film in enumerate(chest_films(seed, count=count, size=size)):
-        image, mask = burn(np.random.default_rng([seed, n]), film.image)
-        artefacts = film.artefacts | mask
-        yield Film(image, artefacts, ~artefacts)
+        image, drawn, seen = burn(np.random.default_rng([seed, n]), film.image)
+        yield Film(image, film.artefacts & ~drawn | seen, film.body & ~drawn)
 
 
 def score(films: Iterable[Film], *, kind: str, equalised: bool) -> tuple[float, float]:

@@ -15,7 +15,7 @@ _VISIBLE = 0.1  # coverage; a pixel with less of an artefact is the film's
 _SEEN = 25  # grey levels; an artefact that changes less cannot be seen
 
 
-def burn(rng: np.random.Generator, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def burn(rng: np.random.Generator, image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Draw one to three marks and, on two films of three, edges or a band.
 
     Args:
@@ -23,7 +23,7 @@ def burn(rng: np.random.Generator, image: np.ndarray) -> tuple[np.ndarray, np.nd
       image: uint8 [height, width].
 
     Returns:
-      The burned film, and where it can be seen to differ from `image`.
+      The burned film; where something is drawn; where one can see it.
     """
     burned, mask = image.copy(), np.zeros(image.shape, bool)
     sides = rng.permutation(_SIDES)[: rng.random() < 2 / 3]
@@ -33,7 +33,7 @@ def burn(rng: np.random.Generator, image: np.ndarray) -> tuple[np.ndarray, np.nd
             shrunk = cv2.resize(coverage, image.shape[::-1], interpolation=cv2.INTER_AREA) / 255.0
             burned = np.round(burned * (1 - shrunk) + value * shrunk).astype(np.uint8)
             mask |= shrunk > _VISIBLE
-    return burned, mask & (np.abs(burned.astype(int) - image) >= _SEEN)
+    return burned, mask, mask & (np.abs(burned.astype(int) - image) >= _SEEN)
 
 
 Layers = list[tuple[int, np.ndarray]]
