@@ -2,7 +2,8 @@
 
 Conservative. On a chest film a mark goes only if it is small, near the edge, much brighter or
 darker than what surrounds it, and sharper than any anatomy; whatever lies over the thorax
-(electrodes, pacemakers, lines) stays. On a mammogram everything outside of the breast goes.
+(electrodes, pacemakers, lines) stays. On a mammogram everything outside of the breast goes, and
+markers and bands that lie on it.
 """
 
 import numpy as np
@@ -65,12 +66,12 @@ def find_artefacts(
     Args:
       image: uint8 or uint16, any size, before CLAHE or after it.
       kind: "chest" finds sharp marks near the edge (letters, text, arrows, discs; white or black)
-        and straight black or white borders; "breast" finds everything outside of the largest
-        bright region, and straight white borders that cut into it.
+        and straight black or white borders; "breast" finds everything outside of the breast, and
+        what lies on it: markers, and bands with a straight rim along the film's sides.
       frame: chest only: marks have their centre this near to the left, right, top, bottom edge;
         fractions of this image's sides. Smaller where the film was cropped: the thorax is nearer.
-      devices: chest only: also find what lies sharp and bright over the thorax: pacemakers, leads,
-        electrodes, clips.
+      devices: also find what lies sharp and bright over the thorax or in the breast: pacemakers,
+        leads, electrodes, clips, wires; coarse calcifications look the same and go with them.
 
     Returns:
       True where `remove_artefacts` changes pixels.
@@ -82,7 +83,7 @@ def find_artefacts(
     if kind not in KINDS:
         raise ValueError(f"kind must be {' or '.join(KINDS)}, got {kind!r}")
     if kind == "breast":
-        return enlarged(outside_breast(normalised(image)), image.shape)
+        return enlarged(outside_breast(normalised(image), devices=devices), image.shape)
     borders = find_borders(image)
     return find_marks(image, borders, (0.5,) * 4 if devices else frame) | borders
 
@@ -100,4 +101,4 @@ def breast_region(image: HostImage) -> Bool[np.ndarray, "height width"]:
       ValueError: image is no HostImage.
     """
     check_image(image)
-    return ~outside_breast(normalised(image))
+    return ~outside_breast(normalised(image), devices=devices)

@@ -1,29 +1,98 @@
-"""What is no breast on a mammogram: everything but the largest bright region."""
+"""What is no breast on a mammogram: bands along its sides, markers, and the air around the breast.
+
+The breast is the largest region brighter than air. Bands and markers may touch it, and would be
+part of it, so they are looked for first.
+"""
 
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from cxr_jax.artefacts.borders import find_borders
+from cxr_jax.artefacts.bands import find_bands
 from cxr_jax.artefacts.film import square
+from cxr_jax.artefacts.markers import Marker, around, find_markers, lies_on_skin
 
-_WHITE = 0.6  # beside a white border, what is darker is breast (fraction of the grey range)
+_LEAST = 0.02  # area of a breast (fraction of the film)
+_REACH, _IN_AIR = 5, 0.05  # pixels beside a marker, and share of air in them off the breast
+_SKIN = 0.18  # brightness of skin and the fat under it, from air to Otsu's threshold
+_BRIDGE, _HALO = 9, 11  # widths of what is cut off the breast, and of the air kept around it
 
 
-def outside_breast(small: Float32[np.ndarray, "height width"]) -> Bool[np.ndarray, "height width"]:
-    """Everything but the largest bright region; only white borders where none stands out."""
-    # They may touch the breast, and would be part of it.
-    borders = find_borders(small, black=False) & (small > _WHITE)
-    smooth = cv2.GaussianBlur((small * 255).astype(np.uint8), (0, 0), 2)
-    otsu, _ = cv2.threshold(smooth[~borders], 0, 255, cv2.THRESH_OTSU)
-    dark = float(np.median(smooth[smooth <= otsu]))
+def outside_breast(
+    small: Float32[np.ndarray, "height width"], *, devices: bool = False
+) -> Bool[np.ndarray, "height width"]:
+    """Find everything but the breast; bands alone where none stands out.
+
+    Args:
+      small: the film, in [0, 1].
+      devices: also find what is bright and sharp in the breast: clips, wires, calcifications.
+    """
+    bands = find_bands(small)
+    markers = find_markers(np.where(bands, 0, small))
+    tissue = ~bands & ~_grown(_painted(markers, small.shape), 5)
+    if not tissue.any():
+        return bands
+    bright = _brighter_than_air(small, tissue)
+    air = ~bright & tissue
+    side = max(small.shape)
+    removed = _painted(
+        [
+            marker
+            for marker in markers
+            if devices or lies_on_skin(marker, side) or _meets_air(marker, air, tissue)
+        ],
+        small.shape,
+    )
+    # What lies between and behind markers on the breast belongs to it.
+    body = (bright | removed) & ~bands
+    breast = _largest(cv2.morphologyEx(body.astype(np.uint8), cv2.MORPH_OPEN, square(_BRIDGE)))
+    if breast.mean() < _LEAST:
+        return bands
+    breast = _filled(_grown(breast & ~removed, _HALO))
+    return ~breast | bands | _grown(removed, 3)
+
+
+def _brighter_than_air(small: np.ndarray, tissue: np.ndarray) -> np.ndarray:
+    """Where the film is brighter than air; what is no tissue takes after what surrounds it."""
+    weight = cv2.GaussianBlur(tissue.astype(np.float32), (0, 0), 2)
+    smooth = cv2.GaussianBlur(np.where(tissue, small, np.float32(0)), (0, 0), 2)
+    smooth /= np.maximum(weight, np.float32(1e-3))
+    low, high = smooth[tissue].min(), smooth[tissue].max()
+    grey = np.clip((smooth - low) * (255 / max(high - low, 1e-6)), 0, 255).astype(np.uint8)
+    otsu, _ = cv2.threshold(grey[tissue], 0, 255, cv2.THRESH_OTSU)
+    dark = float(np.median(grey[tissue & (grey <= otsu)]))
     # Well below Otsu's threshold, because the skin and the fat under it are nearly black.
-    bright = ((smooth > dark + 0.25 * (otsu - dark)) & ~borders).astype(np.uint8)
-    bright = cv2.morphologyEx(bright, cv2.MORPH_OPEN, square(15))  # cuts labels off that touch
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(bright)
+    return grey > dark + _SKIN * (otsu - dark)
+
+
+def _meets_air(marker: Marker, air: np.ndarray, tissue: np.ndarray) -> bool:
+    """Tell whether a marker lies beside the breast, with a part of it at least."""
+    beside = around(air, marker, reach=_REACH)[around(tissue, marker, reach=_REACH)]
+    return bool(beside.sum() >= _IN_AIR * max(1, len(beside)))
+
+
+def _painted(markers: list[Marker], shape: tuple[int, ...]) -> np.ndarray:
+    mask = np.zeros(shape, bool)
+    for marker in markers:
+        (top, left), (height, width) = marker.corner, marker.mask.shape
+        mask[top : top + height, left : left + width] |= marker.mask
+    return mask
+
+
+def _grown(mask: np.ndarray, width: int) -> np.ndarray:
+    return cv2.dilate(mask.astype(np.uint8), square(width)) > 0
+
+
+def _largest(region: np.ndarray) -> np.ndarray:
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(region)
     if count < 2:
-        return borders
-    breast = labels == 1 + np.argmax(stats[1:, cv2.CC_STAT_AREA])
-    if breast.mean() < 0.05:
-        return borders
-    return (cv2.dilate(breast.astype(np.uint8), square(9)) == 0) | borders
+        return np.zeros(region.shape, bool)
+    return labels == 1 + np.argmax(stats[1:, cv2.CC_STAT_AREA])
+
+
+def _filled(region: np.ndarray) -> np.ndarray:
+    """The region with its holes."""
+    outlines, _ = cv2.findContours(
+        region.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
+    )
+    return cv2.drawContours(np.zeros(region.shape, np.uint8), outlines, -1, 1, cv2.FILLED) > 0

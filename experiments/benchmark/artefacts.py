@@ -14,8 +14,10 @@ import jax
 import numpy as np
 
 from cxr_jax.artefacts import find_artefacts
+from cxr_jax.datasets.phantom_breast_film import draw_mammogram
 from cxr_jax.datasets.phantom_chest import draw_chest
 from cxr_jax.preprocess import clahe
+from experiments.benchmark import burned_breast
 from experiments.benchmark.burned import burn
 
 COUNT = 200
@@ -49,6 +51,24 @@ def burned_films(seed: int, *, count: int, size: int) -> Iterator[Film]:
         yield Film(image, film.artefacts & ~drawn | seen, film.body & ~drawn)
 
 
+def breast_films(seed: int, *, count: int, size: int) -> Iterator[Film]:
+    """Draw mammograms [size, 3/4 size] of both sides and views; air may be replaced."""
+    shape = (size, 3 * size // 4)
+    draw = jax.jit(
+        lambda key, side, view: draw_mammogram(key, laterality=side, view=view, shape=shape)
+    )
+    for n, key in enumerate(jax.random.split(jax.random.key(seed), count)):
+        phantom = jax.device_get(draw(key, n % 2, n // 2 % 2))
+        yield Film(phantom.image, phantom.artefacts, phantom.breast)
+
+
+def burned_breast_films(seed: int, *, count: int, size: int) -> Iterator[Film]:
+    """Draw mammograms that bear what touches the breast or lies on it, see `burned_breast`."""
+    for n, film in enumerate(breast_films(seed, count=count, size=size)):
+        image, mask = burned_breast.burn(np.random.default_rng([seed, n]), film.image, film.body)
+        yield Film(image, film.artefacts | mask, film.body & ~mask)
+
+
 def score(films: Iterable[Film], *, kind: str, equalised: bool) -> tuple[float, float]:
     """Fractions of the artefacts' pixels that are removed, and of the body's that are touched."""
     removed = artefacts = touched = body = 0
@@ -66,6 +86,8 @@ def score(films: Iterable[Film], *, kind: str, equalised: bool) -> tuple[float, 
 FILMS: dict[tuple[str, str], tuple[int, Callable[..., Iterable[Film]]]] = {
     ("chest", "plain"): (CHEST_SEED, chest_films),
     ("chest", "burned"): (CHEST_SEED, burned_films),
+    ("breast", "plain"): (BREAST_SEED, breast_films),
+    ("breast", "burned"): (BREAST_SEED, burned_breast_films),
 }
 
 

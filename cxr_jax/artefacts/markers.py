@@ -1,0 +1,133 @@
+"""Markers that may touch a breast or lie on it: letters, boxes, plates, stickers, metal.
+
+They are bright and as sharp as the film's pixels all around; no tissue is. A nipple is sharp on
+three sides, muscle and calcifications are rounder than letters and plates.
+"""
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float32, Shaped
+
+from cxr_jax.artefacts.film import SIDE, square
+
+_WIDEST = (0.06, 0.16)  # a stroke's and a plate's width (fractions of the side)
+_CONTRASTS = (0.15, 0.3, 0.5)  # against its surroundings (fractions of the grey range)
+_BRIGHT, _WHITE = 0.45, 0.85  # its grey, and that of one longer than _LONG
+_SHORT = 10  # pixels; what is shorter has no shape
+_LONG = 0.35  # fraction of the side
+_RIM = ((0.22, 0.80), (0.42, 0.50))  # slope (fraction of its height a pixel), share of the rim
+_FALL, _DARK = 0.08, 0.75  # darker than the marker by this on this share of what surrounds it
+_PAPER = 0.6  # a plate's share that no letter covers
+_SQUARE, _STROKES = 0.84, 0.80  # fills more of its rectangle, or less of its hull
+
+
+class Marker(NamedTuple):
+    """One bright, sharp thing.
+
+    Attributes:
+      corner: its first row and column.
+      mask: its pixels, from there on.
+      length, breadth: of the smallest rectangle around it, fractions of the side.
+      brightness: its median grey.
+      squareness: share of that rectangle that its outline encloses.
+      solidity: share of its convex hull that it covers.
+    """
+
+    corner: tuple[int, int]
+    mask: Bool[np.ndarray, "height width"]
+    length: float
+    breadth: float
+    brightness: float
+    squareness: float
+    solidity: float
+
+
+def find_markers(film: Float32[np.ndarray, "height width"]) -> list[Marker]:
+    """Find what is bright, sharp all around, and neither round nor a wedge; it may come twice."""
+    side = max(film.shape)
+    gradient = np.hypot(
+        cv2.Sobel(film, cv2.CV_32F, 1, 0, scale=1 / 8),
+        cv2.Sobel(film, cv2.CV_32F, 0, 1, scale=1 / 8),
+    )
+    steepest = cv2.dilate(gradient, square(3))
+    # Coarse pixels make skin and nipple as sharp as a marker is; it must be brighter there.
+    bright = _BRIGHT * (SIDE / side) ** 0.5
+    found = []
+    for width in _WIDEST:
+        kernel = square(int(width * side) | 1)
+        height = film - cv2.morphologyEx(film, cv2.MORPH_OPEN, kernel)
+        slope = steepest / np.maximum(cv2.dilate(height, square(5)), np.float32(1e-3))
+        for contrast in _CONTRASTS:
+            core = (height > contrast).astype(np.uint8)
+            count, labels, stats, _ = cv2.connectedComponentsWithStats(core)
+            rim = (core > 0) & (cv2.erode(core, square(3)) == 0)
+            at, steep = labels[rim], slope[rim]
+            pixels = np.maximum(np.bincount(at, minlength=count), 1)
+            passes = np.max(stats[:, 2:4], axis=1) >= _SHORT
+            for least, share in _RIM:
+                passes &= np.bincount(at, steep > least, count) >= share * pixels
+            passes[0] = False  # the background
+            for label in np.flatnonzero(passes):
+                left, top, wide, high, _ = stats[label].tolist()
+                part = np.s_[top : top + high, left : left + wide]
+                found.append(_measured((top, left), labels[part] == label, film[part], side))
+    return [
+        marker
+        for marker in found
+        if marker.brightness >= (bright if marker.length < _LONG else _WHITE)
+        and (marker.squareness >= _SQUARE or marker.solidity <= _STROKES)
+        and np.mean(around(film, marker) < marker.brightness - _FALL) >= _DARK
+    ]
+
+
+def around(
+    film: Shaped[np.ndarray, "height width"], marker: Marker, *, reach: int = 3
+) -> Shaped[np.ndarray, "pixel"]:
+    """The film's pixels beside a marker, but for the next one, `reach` deep."""
+    (top, left), (height, width) = marker.corner, marker.mask.shape
+    first = max(0, top - reach - 1), max(0, left - reach - 1)
+    near = film[first[0] : top + height + reach + 1, first[1] : left + width + reach + 1]
+    mask = np.zeros(near.shape, np.uint8)
+    mask[top - first[0] :, left - first[1] :][:height, :width] = marker.mask
+    ring = (cv2.dilate(mask, square(2 * reach + 3)) > 0) & (cv2.dilate(mask, square(3)) == 0)
+    return near[ring]
+
+
+def lies_on_skin(marker: Marker, side: int) -> bool:
+    """Tell a letter or a plate from clips, wires and calcifications, bright and sharp as well.
+
+    Args:
+      marker: what lies in the breast.
+      side: the film's, in pixels; on a coarse one strokes and clusters of grains look alike.
+    """
+    if marker.squareness >= 0.88 and marker.breadth >= 0.025:
+        return True  # a plate or a box
+    stroked = marker.solidity <= _STROKES and side >= 300
+    return stroked and marker.brightness >= _WHITE and 0.022 <= marker.length <= 0.08
+
+
+def _measured(corner: tuple[int, int], mask: np.ndarray, film: np.ndarray, side: int) -> Marker:
+    outlines, _ = cv2.findContours(
+        mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE
+    )
+    (outline,) = outlines
+    enclosed, hull = (
+        cv2.drawContours(np.zeros(mask.shape, np.uint8), [points], -1, 1, cv2.FILLED) > 0
+        for points in (outline, cv2.convexHull(outline))
+    )
+    # From outer side to outer side of the pixels; OpenCV measures between their centres.
+    breadth, length = sorted(extent + 1 for extent in cv2.minAreaRect(outline)[1])
+    brightness = float(np.median(film[mask]))
+    is_paper = mask.sum() > _PAPER * enclosed.sum()
+    return Marker(
+        corner=corner,
+        # A plate with the dark letters on it; strokes without the skin that they touch.
+        mask=enclosed if is_paper else mask & (film > brightness / 2),
+        length=length / side,
+        breadth=breadth / side,
+        brightness=brightness,
+        squareness=float(enclosed.sum() / (length * breadth)),
+        solidity=float(mask.sum() / hull.sum()),
+    )
