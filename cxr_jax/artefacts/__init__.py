@@ -101,4 +101,4 @@ def breast_region(image: HostImage) -> Bool[np.ndarray, "height width"]:
       ValueError: image is no HostImage.
     """
     check_image(image)
-    return ~outside_breast(normalised(image), devices=devices)
+    return ~outside_breast(normalised(image))
