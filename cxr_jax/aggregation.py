@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from cxr_jax.by_finding import SplitPredictions
 from cxr_jax.evaluation import Predictions
 
 _HOW: dict[str, Callable[[np.ndarray], Any]] = {"mean": np.mean, "max": np.max}
@@ -58,8 +59,8 @@ def aggregate(predictions: Predictions, groups: Sequence[str], *, how: str = "me
 
 
 def breasts_and_cases(
-    predictions: Predictions, lateralities: Sequence[str]
-) -> dict[str, Predictions]:
+    predictions: SplitPredictions, lateralities: Sequence[str]
+) -> dict[str, SplitPredictions]:
     """Aggregate a split of mammograms as they are read: all films of a breast, then both breasts.
 
     Args:
@@ -73,9 +74,15 @@ def breasts_and_cases(
     """
     if not all(lateralities):
         return {}
-    sides = zip(predictions.patients, lateralities, strict=True)
-    breasts = aggregate(predictions, [f"{patient}_{side}" for patient, side in sides], how="mean")
-    return {"breasts": breasts, "cases": aggregate(breasts, breasts.patients, how="max")}
+    breasts, cases = {}, {}
+    for finding, one in predictions.findings.items():
+        sides = zip(one.patients, lateralities, strict=True)
+        breasts[finding] = aggregate(one, [f"{patient}_{side}" for patient, side in sides])
+        cases[finding] = aggregate(breasts[finding], breasts[finding].patients, how="max")
+    return {
+        "breasts": SplitPredictions(findings=breasts),
+        "cases": SplitPredictions(findings=cases),
+    }
 
 
 def _label(labels: np.ndarray) -> float:

@@ -1,10 +1,8 @@
-"""From predictions to numbers with intervals."""
+"""From predictions of a finding to numbers with intervals."""
 
-import csv
 import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,14 +31,13 @@ class MaskPredictions:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Predictions:
-    """What a model says of each image of a split, in the order of the split.
+    """What a model says of a finding of each image of a split, in the order of the split.
 
     Attributes:
       images, patients: names, one an image.
       labels: 1, 0 or NaN.
       probabilities: of the finding, in [0, 1].
       losses: without smoothing or mixing; 0 where the label is unknown.
-      masks: what is predicted of the images' masks; None where nothing is.
     """
 
     images: tuple[str, ...]
@@ -48,12 +45,6 @@ class Predictions:
     labels: Float[np.ndarray, "image"]
     probabilities: Float[np.ndarray, "image"]
     losses: Float[np.ndarray, "image"]
-    masks: MaskPredictions | None = None
-
-    @property
-    def score(self) -> float:
-        """By which epochs are compared: the mean Dice where there are masks, else the AUROC."""
-        return self.auroc if self.masks is None else float(self.masks.dice.mean())
 
     @property
     def loss(self) -> float:
@@ -65,17 +56,6 @@ class Predictions:
     def auroc(self) -> float:
         """NaN where a class is absent."""
         return metrics.auroc(self.labels, self.probabilities)
-
-    def write_csv(self, path: Path, *, of: str = "image") -> None:
-        """One row an image (or what `of` says): image, patient, label, probability."""
-        with path.open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow((of, "patient", "label", "probability"))
-            for image, patient, label, probability in zip(
-                self.images, self.patients, self.labels, self.probabilities, strict=True
-            ):
-                shown = "" if math.isnan(label) else f"{label:g}"
-                writer.writerow((image, patient, shown, f"{probability:.9g}"))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

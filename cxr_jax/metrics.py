@@ -217,18 +217,11 @@ def bootstrap_interval(
     if any(np.unique(patient[labels == label]).size < 2 for label in (0.0, 1.0)):
         return math.nan, math.nan
     resample = _WEIGHTED.get(metric) or _one_by_one(metric)
-    rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
-    values = np.concatenate(
-        [
-            resample(labels, scores, counts[:, patient])
-            for counts in _draws(rng, names.size, samples, images=labels.size)
-        ]
-    )
-    values = values[~np.isnan(values)]
-    if not values.size:
-        return math.nan, math.nan
-    low, high = np.quantile(values, [(1.0 - level) / 2.0, (1.0 + level) / 2.0])
-    return float(low), float(high)
+    values = [
+        resample(labels, scores, counts[:, patient])
+        for counts in draws(key, names.size, samples, images=labels.size)
+    ]
+    return interval(np.concatenate(values), level=level)
 
 
 def mean_interval(
@@ -248,21 +241,27 @@ def mean_interval(
     if names.size < 2:
         return math.nan, math.nan
     sums, sizes = np.bincount(patient, weights=values), np.bincount(patient)
-    rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
-    means = np.concatenate(
-        [
-            (counts @ sums) / (counts @ sizes)
-            for counts in _draws(rng, names.size, samples, images=values.size)
-        ]
-    )
-    low, high = np.quantile(means, [(1.0 - level) / 2.0, (1.0 + level) / 2.0])
+    means = [
+        (counts @ sums) / (counts @ sizes)
+        for counts in draws(key, names.size, samples, images=values.size)
+    ]
+    return interval(np.concatenate(means), level=level)
+
+
+def interval(values: Float[np.ndarray, "resample"], *, level: float = 0.95) -> tuple[float, float]:
+    """Percentiles of what resamples give; NaN where none gives a number."""
+    values = values[~np.isnan(values)]
+    if not values.size:
+        return math.nan, math.nan
+    low, high = np.quantile(values, [(1.0 - level) / 2.0, (1.0 + level) / 2.0])
     return float(low), float(high)
 
 
-def _draws(
-    rng: np.random.Generator, patients: int, samples: int, *, images: int
+def draws(
+    key: PRNGKeyArray, patients: int, samples: int, *, images: int
 ) -> Iterator[Float[np.ndarray, "resample patient"]]:
     """How often each patient is drawn, some resamples at a time to bound the memory."""
+    rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
     rows = max(1, _ELEMENTS // images)
     for start in range(0, samples, rows):
         count = min(rows, samples - start)

@@ -23,7 +23,9 @@ class Task(Protocol):
     """What the training step asks of a task.
 
     `num_outputs` are the logits of the head; `uses_masks` says whether a batch must bring masks.
-    Targets and outputs are trees of arrays whose first axis is the batch.
+    Targets and outputs are trees of arrays whose first axis is the batch. Which labels are known,
+    and the losses, are of the same shape: [batch], or [batch, finding] where findings are apart.
+    `logit` says which of the head's logits speaks for a finding.
     """
 
     @property
@@ -34,9 +36,11 @@ class Task(Protocol):
 
     def targets(
         self, batch: Mapping[str, Any], *, smoothing: float
-    ) -> tuple[Any, Bool[Array, "batch"]]: ...
+    ) -> tuple[Any, Bool[Array, "batch *finding"]]: ...
 
-    def loss(self, outputs: Any, targets: Any) -> Float[Array, "batch"]: ...
+    def loss(self, outputs: Any, targets: Any) -> Float[Array, "batch *finding"]: ...
+
+    def logit(self, finding: int) -> int: ...
 
     def predictions(self, outputs: Any) -> dict[str, Float[Array, "batch ..."]]: ...
 
@@ -78,9 +82,60 @@ class Binary:
         weights = None if self.class_weights is None else jnp.asarray(self.class_weights)
         return losses.cross_entropy(outputs, targets, class_weights=weights)
 
+    def logit(self, finding: int) -> int:
+        """That of its being there."""
+        return 1
+
     def predictions(self, outputs: Float[Array, "batch 2"]) -> dict[str, Float[Array, "batch 1"]]:
         """ "probability" of the finding, in [0, 1]."""
         return {"probability": jax.nn.softmax(outputs.astype(jnp.float32), axis=-1)[:, 1:]}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MultiLabel:
+    """Several findings, each there or not by itself: a logit each under a sigmoid.
+
+    Attributes:
+      num_findings: how many.
+      class_weights: of every finding's loss, (absent, present); None for 1, 1.
+    """
+
+    num_findings: int
+    class_weights: tuple[float, ...] | None = None
+
+    @property
+    def num_outputs(self) -> int:
+        return self.num_findings
+
+    @property
+    def uses_masks(self) -> bool:
+        return False
+
+    def targets(
+        self, batch: Mapping[str, Any], *, smoothing: float
+    ) -> tuple[Float[Array, "batch finding"], Bool[Array, "batch finding"]]:
+        """Smoothed batch["label"], an unknown one taken as absent; and which are known."""
+        label = jnp.asarray(batch["label"])
+        known = ~jnp.isnan(label)
+        return label_ops.smooth_binary(jnp.where(known, label, 0.0), smoothing=smoothing), known
+
+    def loss(
+        self, outputs: Float[Array, "batch finding"], targets: Float[Array, "batch finding"]
+    ) -> Float[Array, "batch finding"]:
+        """Cross entropy of each finding, -w₁ y log σ(z) - w₀ (1 - y) log(1 - σ(z))."""
+        absent, present = self.class_weights or (1.0, 1.0)
+        ratios = jnp.full(self.num_findings, present / absent)
+        return absent * losses.sigmoid_cross_entropy(outputs, targets, positive_weights=ratios)
+
+    def logit(self, finding: int) -> int:
+        """Its own."""
+        return finding
+
+    def predictions(
+        self, outputs: Float[Array, "batch finding"]
+    ) -> dict[str, Float[Array, "batch finding"]]:
+        """ "probability" of each finding, in [0, 1]."""
+        return {"probability": jax.nn.sigmoid(outputs.astype(jnp.float32))}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -152,6 +207,10 @@ class Segmentation:
         if parts.focal:
             loss += parts.focal * losses.focal_loss(logits, masks).mean(pixels)
         return loss
+
+    def logit(self, finding: int) -> int:
+        """That of the label."""
+        return self.label.logit(finding)
 
     def predictions(self, outputs: Mapping[str, Array]) -> dict[str, Float[Array, "batch ..."]]:
         """The label's "probability", and "mask": each pixel's probability, in [0, 1]."""

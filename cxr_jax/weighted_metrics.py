@@ -55,6 +55,24 @@ def average_precision(
     return _ratio(area, positives[:, -1] * (negatives[:, -1] > 0))
 
 
+def sensitivity(
+    labels: Float[np.ndarray, "image"],
+    called: Float[np.ndarray, "image"],
+    weights: Float[np.ndarray, "resample image"],
+) -> Float[np.ndarray, "resample"]:
+    """Share of the positives that are called positive (1) in each resample."""
+    return _ratio(weights @ (labels * called), weights @ labels)
+
+
+def specificity(
+    labels: Float[np.ndarray, "image"],
+    called: Float[np.ndarray, "image"],
+    weights: Float[np.ndarray, "resample image"],
+) -> Float[np.ndarray, "resample"]:
+    """Share of the negatives that are called negative (0) in each resample."""
+    return sensitivity(1.0 - labels, 1.0 - called, weights)
+
+
 def calibration_error(
     labels: Float[np.ndarray, "image"],
     probabilities: Float[np.ndarray, "image"],

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from cxr_jax.aggregation import aggregate, breasts_and_cases
+from cxr_jax.by_finding import SplitPredictions
 from cxr_jax.evaluation import Predictions, evaluate
 
 UNKNOWN = np.nan
@@ -30,10 +31,15 @@ PREDICTIONS = Predictions(
 )
 
 
+def levels(predictions, sides):
+    """Breasts and cases."""
+    found = breasts_and_cases(SplitPredictions(findings={"Cancer": predictions}), sides)
+    return [found[level].findings["Cancer"] for level in ("breasts", "cases")]
+
+
 @pytest.mark.smoke
 def test_breasts_are_means_and_cases_the_greater_of_their_breasts():
-    levels = breasts_and_cases(PREDICTIONS, SIDES)
-    breasts, cases = levels["breasts"], levels["cases"]
+    breasts, cases = levels(PREDICTIONS, SIDES)
     assert breasts.images == ("a_L", "b_R", "a_R", "c_L")
     assert breasts.patients == ("a", "b", "a", "c")
     np.testing.assert_allclose(breasts.probabilities, [0.3, 0.6, 0.6, 0.7])
@@ -45,7 +51,8 @@ def test_breasts_are_means_and_cases_the_greater_of_their_breasts():
 
 
 def test_films_without_laterality_have_no_breasts():
-    assert breasts_and_cases(PREDICTIONS, ["L", "R", "", "R", "R", "L", "L"]) == {}
+    split = SplitPredictions(findings={"Cancer": PREDICTIONS})
+    assert breasts_and_cases(split, ["L", "R", "", "R", "R", "L", "L"]) == {}
 
 
 @pytest.mark.parametrize("how", ["mean", "max"])
@@ -69,8 +76,8 @@ def test_the_order_of_the_films_does_not_matter():
         probabilities=PREDICTIONS.probabilities[order],
         losses=PREDICTIONS.losses[order],
     )
-    cases = breasts_and_cases(PREDICTIONS, SIDES)["cases"]
-    again = breasts_and_cases(shuffled, [SIDES[i] for i in order])["cases"]
+    _, cases = levels(PREDICTIONS, SIDES)
+    _, again = levels(shuffled, [SIDES[i] for i in order])
     assert dict(zip(again.images, again.probabilities, strict=True)) == pytest.approx(
         dict(zip(cases.images, cases.probabilities, strict=True))
     )

@@ -110,15 +110,6 @@ def test_unknown_labels_do_not_count():
     assert with_unknown.loss == 0.5
 
 
-def test_the_csv_has_the_promised_columns(tmp_path):
-    predictions([1, np.nan], [0.25, 1 / 3]).write_csv(tmp_path / "p.csv")
-    assert (tmp_path / "p.csv").read_text().splitlines() == [
-        "image,patient,label,probability",
-        "0.png,0,1,0.25",
-        "1.png,1,,0.333333333",
-    ]
-
-
 def test_a_model_is_no_better_than_itself_and_better_than_a_noisier_one(noisy):
     same = compare(noisy, noisy, key=jax.random.key(0), samples=100)
     assert (same.value, same.low, same.high) == (0.0, 0.0, 0.0)

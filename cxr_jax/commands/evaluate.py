@@ -4,7 +4,8 @@ cxr evaluate --run=RUN --dataset=NAME --data_dir=FOLDER
 
 Images are preprocessed as the run's own were, and called positive at the operating point that was
 chosen on the run's validation images. The run's finding must be among the data set's, by name
-(capitals, spaces and underscores apart), or be named by --finding.
+(capitals, spaces and underscores apart), or be named by --finding; of several findings those that
+the data set does not know are left out.
 
 Images that the run has learnt from are refused: those of patients in its training or validation
 split, where both are of one data set, and files of the same content. --only_new leaves them out.
@@ -15,9 +16,7 @@ What is written into --out: predictions.csv, evaluation.json, report.html with i
 import argparse
 import csv
 import json
-import re
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import jax
@@ -25,17 +24,18 @@ import numpy as np
 from jaxtyping import Float32
 
 from cxr_jax import datasets
+from cxr_jax.by_finding import SplitEvaluation, SplitPredictions, evaluate_split
+from cxr_jax.commands.matching import label, match_findings
 from cxr_jax.commands.output import add_run, comma_list, new_folder
 from cxr_jax.commands.overlap import seen
 from cxr_jax.commands.reader_options import add_reader_options, reader_config
 from cxr_jax.errors import DataError
-from cxr_jax.evaluation import Evaluation, Predictions, evaluate
 from cxr_jax.pipeline import loader
 from cxr_jax.pipeline.once import writing
 from cxr_jax.pipeline.prepare import ON_BAD_IMAGE, Prepared, prepare
-from cxr_jax.pipeline.record import NO_FINDING, Record
-from cxr_jax.pipeline.select import NEGATIVES, select
-from cxr_jax.training.outputs import network_title
+from cxr_jax.pipeline.record import Record
+from cxr_jax.pipeline.select import NEGATIVES
+from cxr_jax.training.outputs import aurocs, network_title
 from cxr_jax.training.parallel import make_predict
 from cxr_jax.training.predict import predict
 from cxr_jax.training.saved import SavedRun, load_run
@@ -86,13 +86,12 @@ def run(arguments: argparse.Namespace) -> int:
         cache_dir=cache_dir,
     )
     records = _of_split(records, arguments.split)
-    finding = match_finding(config.finding, records, named=arguments.finding)
-    records, labels = select(
-        records,
-        finding=finding,
-        negatives=arguments.negatives or config.negatives,
-        views=config.views if arguments.views is None else arguments.views,
-    )
+    matched, missing = match_findings(config, records, named=arguments.finding)
+    for warning in missing:
+        print(f"warning: {warning}", file=sys.stderr)
+    negatives = arguments.negatives or config.negatives
+    views = config.views if arguments.views is None else arguments.views
+    records, labels = label(config, records, matched, negatives=negatives, views=views)
     new = _new(saved, records, arguments, cache_dir)
     prepared = prepare(
         [records[position] for position in new],
@@ -102,10 +101,9 @@ def run(arguments: argparse.Namespace) -> int:
         decoding=config.decode,
     )
     predictions = _predict(saved, prepared, labels[new][prepared.kept])
-    evaluation = evaluate(
+    evaluation = evaluate_split(
         predictions,
-        threshold=saved.threshold,
-        temperature=saved.temperature,
+        saved.points,
         key=jax.random.key(config.seed),
         samples=config.bootstrap_samples,
     )
@@ -113,10 +111,10 @@ def run(arguments: argparse.Namespace) -> int:
     asked = {
         "run": str(saved.folder),
         "dataset": arguments.dataset,
-        "finding": finding,
+        "finding": ", ".join(matched.values()),
         "split": arguments.split,
-        "negatives": arguments.negatives or config.negatives,
-        "views": list(config.views if arguments.views is None else arguments.views),
+        "negatives": negatives,
+        "views": list(views),
         "left_out_as_seen": left_out,
         "left_out_as_bad": len(prepared.skipped),
     }
@@ -124,35 +122,6 @@ def run(arguments: argparse.Namespace) -> int:
         _write(out, asked, saved, predictions, evaluation, prepared)
     print(_summary(out, evaluation, asked))
     return 0
-
-
-def match_finding(finding: str, records: Sequence[Record], *, named: str | None) -> str:
-    """The data set's name of a finding.
-
-    Args:
-      finding: the run's.
-      records: of the data set.
-      named: what to take instead; None to go by the name.
-
-    Raises:
-      DataError: the data set has no such finding, or several.
-    """
-    known = sorted({name for record in records for name in record.labels} - {NO_FINDING})
-    if named is not None and named in known:
-        return named
-    alike = [name for name in known if _plain(name) == _plain(named or finding)]
-    if len(alike) == 1:
-        return alike[0]
-    raise DataError(
-        f"{named or finding}: {'several' if alike else 'none'} of the data set's findings "
-        f"{'have' if alike else 'has'} this name; the run was trained for {finding}, the data set "
-        f"knows {', '.join(known) or 'no findings'}; name the one that means the same by --finding"
-    )
-
-
-def _plain(name: str) -> str:
-    """ "Pleural Effusion" and "pleural_effusion" are one."""
-    return re.sub(r"[\s_-]+", " ", name).strip().casefold()
 
 
 def _of_split(records: list[Record], split: str | None) -> list[Record]:
@@ -193,20 +162,26 @@ def _new(
 
 
 def _predict(
-    saved: SavedRun, prepared: Prepared, labels: Float32[np.ndarray, "image 1"]
-) -> Predictions:
+    saved: SavedRun, prepared: Prepared, labels: Float32[np.ndarray, "image finding"]
+) -> SplitPredictions:
     batches = loader.eval_batches(
         prepared, np.arange(len(prepared)), labels, batch_size=saved.batch_size
     )
-    return predict(make_predict(saved.recipe), saved.variables, batches, prepared.records)
+    return predict(
+        make_predict(saved.recipe),
+        saved.variables,
+        batches,
+        prepared.records,
+        findings=saved.config.asked,
+    )
 
 
 def _write(
     out: Path,
     asked: dict[str, object],
     saved: SavedRun,
-    predictions: Predictions,
-    evaluation: Evaluation,
+    predictions: SplitPredictions,
+    evaluation: SplitEvaluation,
     prepared: Prepared,
 ) -> None:
     from cxr_jax.reporting.external import write_external_report
@@ -217,7 +192,7 @@ def _write(
             csv.writer(file).writerows([("image", "reason"), *prepared.skipped])
     write_external_report(
         out / "report.html",
-        title=f"{saved.config.finding}: {network_title(saved.config)} of "
+        title=f"{', '.join(saved.config.asked)}: {network_title(saved.config)} of "
         f"{saved.folder.resolve().name} on {asked['dataset']}",
         asked={name: str(value) for name, value in asked.items()},
         predictions=predictions,
@@ -227,16 +202,18 @@ def _write(
     (out / "evaluation.json").write_text(json.dumps(numbers, indent=2) + "\n")
 
 
-def _summary(out: Path, evaluation: Evaluation, asked: dict[str, object]) -> str:
-    estimates = evaluation.estimates
+def _summary(out: Path, evaluation: SplitEvaluation, asked: dict[str, object]) -> str:
+    estimates = evaluation.macro
+    points = ", ".join(f"{one.threshold:.3f}" for one in evaluation.findings.values())
     rows = {
         "data set": f"{asked['dataset']}: {evaluation.images} images of {evaluation.patients} "
         f"patients, {evaluation.positives} positive",
         "left out": f"{asked['left_out_as_seen']} that the run has learnt from, "
         f"{asked['left_out_as_bad']} that could not be used",
+        **{f"AUROC, {name}": value for name, value in aurocs(evaluation).items()},
         "AUROC": estimates["auroc"],
         "average precision": estimates["average_precision"],
-        "operating point": f"{evaluation.threshold:.3f}",
+        "operating point": points,
         "sensitivity": estimates["sensitivity"],
         "specificity": estimates["specificity"],
         "calibration error": estimates["expected_calibration_error"],
@@ -244,4 +221,5 @@ def _summary(out: Path, evaluation: Evaluation, asked: dict[str, object]) -> str
         "report": out / "report.html",
         "predictions": out / "predictions.csv",
     }
-    return "\n".join(f"{name:<19}{value}" for name, value in rows.items())
+    width = max(19, *(len(name) + 1 for name in rows))
+    return "\n".join(f"{name:<{width}}{value}" for name, value in rows.items())

@@ -14,6 +14,9 @@ the run's own images were. What is written into DIR:
   gradcam/NAME.png
       where the network's last maps speak for the finding; coarse, and no segmentation
 
+A run of several findings has such columns of each, probability_<finding> and so on, and overlays of
+the positive ones.
+
 An image that cannot be used is named with the reason, the others are predicted all the same, and
 the exit status is 1. No value of a DICOM header is written anywhere.
 
@@ -73,13 +76,16 @@ def run(arguments: argparse.Namespace) -> int:
         images = _read_all(files, saved.config, failed)
         for prediction in predict_images(saved, images, with_heat="png" in arguments.formats):
             if not predicted:
-                print(f"{saved.config.finding}, operating point {saved.threshold:.3f}")
+                for finding, point in saved.points.items():
+                    print(f"{finding}, operating point {point.threshold:.3f}")
                 print(f"{'image':<{width}}  probability  calibrated  decision")
-            print(
-                f"{prediction.image.path!s:<{width}}  {prediction.probability:11.3f}"
-                f"  {prediction.calibrated:10.3f}  {prediction.decision}",
-                flush=True,
-            )
+            for finding, answer in prediction.findings.items():
+                print(
+                    f"{prediction.image.path!s:<{width}}  {answer.probability:11.3f}"
+                    f"  {answer.calibrated:10.3f}  {answer.decision}"
+                    + (f"  {finding}" if len(saved.points) > 1 else ""),
+                    flush=True,
+                )
             add(prediction)
             predicted += 1
     print(f"written to {out}")

@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,18 +33,16 @@ class Readable:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Prediction:
-    """What a run makes of an image.
+class Answer:
+    """What a run makes of a finding of an image.
 
     Attributes:
-      image: what was read.
       probability: of the finding, uncalibrated.
       calibrated: the probability after temperature scaling.
       is_positive: whether the uncalibrated one reaches the operating point.
       heat: Grad-CAM in [0, 1]; None where it was not asked for.
     """
 
-    image: Readable
     probability: float
     calibrated: float
     is_positive: bool
@@ -54,6 +52,14 @@ class Prediction:
     def decision(self) -> str:
         """In a word."""
         return "positive" if self.is_positive else "negative"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """What a run makes of an image: an answer a finding."""
+
+    image: Readable
+    findings: Mapping[str, Answer]
 
 
 def read_image(path: Path, config: Config) -> Readable:
@@ -81,31 +87,41 @@ def predict_images(
     """Predict in batches of one size, the last filled up, so that one program does them all.
 
     Args:
-      with_heat: whether to compute Grad-CAM.
+      with_heat: whether to compute Grad-CAM; of several findings of the positive ones alone.
     """
     predict = make_predict(saved.recipe)
     model, size = saved.recipe.model, saved.batch_size
-    unknown = np.full((size, 1), np.nan, np.float32)
+    unknown = np.full((size, len(saved.points)), np.nan, np.float32)
 
     @jax.jit
-    def explain(variables: Any, pixels: jax.Array) -> jax.Array:
+    def explain(variables: Any, pixels: jax.Array, logit: jax.Array) -> jax.Array:
         # Imported here: Matplotlib would cost every start a second.
         from cxr_jax.reporting.gradcam import grad_cam
 
-        return grad_cam(model, variables, standardise(to_unit_range(pixels), model))
+        images = standardise(to_unit_range(pixels), model)
+        return grad_cam(model, variables, images, class_index=logit)
 
     while batch := list(itertools.islice(images, size)):
         pixels = np.stack([image.pixels for image in batch])[..., None]
         pixels = np.pad(pixels, [(0, size - len(batch)), (0, 0), (0, 0), (0, 0)])
         outputs = predict(saved.variables, {"image": pixels, "label": unknown})
-        probabilities = outputs["probability"][: len(batch), 0].astype(np.float64)
-        calibrated = apply_temperature(probabilities, saved.temperature)
-        heat = np.asarray(explain(saved.variables, pixels)) if with_heat else [None] * size
-        for i, image in enumerate(batch):
-            yield Prediction(
-                image=image,
-                probability=float(probabilities[i]),
-                calibrated=float(calibrated[i]),
-                is_positive=bool(probabilities[i] >= saved.threshold),
-                heat=heat[i],
+        answers: list[dict[str, Answer]] = [{} for _ in batch]
+        for at, (finding, point) in enumerate(saved.points.items()):
+            probabilities = outputs["probability"][: len(batch), at].astype(np.float64)
+            calibrated = apply_temperature(probabilities, point.temperature)
+            positive = probabilities >= point.threshold
+            wanted = with_heat & (positive | (len(saved.points) == 1))
+            heat = (
+                np.asarray(explain(saved.variables, pixels, saved.recipe.task.logit(at)))
+                if wanted.any()
+                else pixels
             )
+            for i, answer in enumerate(answers):
+                answer[finding] = Answer(
+                    probability=float(probabilities[i]),
+                    calibrated=float(calibrated[i]),
+                    is_positive=bool(positive[i]),
+                    heat=heat[i] if wanted[i] else None,
+                )
+        for image, answer in zip(batch, answers, strict=True):
+            yield Prediction(image=image, findings=answer)

@@ -7,19 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from cxr_jax.by_finding import suffixed
 from cxr_jax.commands.prediction import Prediction
 from cxr_jax.pipeline.once import writing
 from cxr_jax.training.saved import SavedRun
 
 FORMATS = ("csv", "json", "png")
-COLUMNS = (
-    "image",
-    "probability",
-    "calibrated_probability",
-    "decision",
-    "gradcam",
-    "warnings",
-)
 
 
 @contextlib.contextmanager
@@ -40,27 +33,34 @@ def prediction_files(
       WorkspaceError: the folder cannot be written, or the disk is full.
     """
     rows: list[dict[str, Any]] = []
-    names: set[str] = set()
+    stems: set[str] = set()
+    suffixes = suffixed(saved.points)
     with writing(out), contextlib.ExitStack() as files:
         table = None
         if "csv" in formats:
             file = files.enter_context(
                 (out / "predictions.csv").open("w", newline="", encoding="utf-8")
             )
-            table = csv.DictWriter(file, COLUMNS)
+            each = ("probability", "calibrated_probability", "decision", "gradcam")
+            names = [f"{name}{suffix}" for suffix in suffixes.values() for name in each]
+            table = csv.DictWriter(file, ["image", *names, "warnings"])
             table.writeheader()
 
         def add(prediction: Prediction) -> None:
-            overlay = "" if prediction.heat is None else _draw(out, names, prediction, saved)
-            values = (
-                str(prediction.image.path),
-                prediction.probability,
-                prediction.calibrated,
-                prediction.decision,
-                overlay,
-                "; ".join(prediction.image.warnings),
-            )
-            row = dict(zip(COLUMNS, values, strict=True))
+            row: dict[str, Any] = {"image": str(prediction.image.path)}
+            stem = _new_name(prediction.image.path.stem, stems)
+            for finding, answer in prediction.findings.items():
+                suffix = suffixes[finding]
+                row |= {
+                    f"probability{suffix}": answer.probability,
+                    f"calibrated_probability{suffix}": answer.calibrated,
+                    f"decision{suffix}": answer.decision,
+                    f"gradcam{suffix}": "",
+                }
+                if answer.heat is not None:
+                    name = f"{stem}{suffix.replace('/', '-')}"
+                    row[f"gradcam{suffix}"] = _draw(out, name, prediction, finding, saved)
+            row["warnings"] = "; ".join(prediction.image.warnings)
             rows.append(row)
             if table is not None:
                 table.writerow(row)
@@ -72,9 +72,7 @@ def prediction_files(
             if "json" in formats:
                 described = {
                     "run": str(saved.folder),
-                    "finding": saved.config.finding,
-                    "operating_point": saved.threshold,
-                    "temperature": saved.temperature,
+                    **_points(saved),
                     "predictions": rows,
                     "failed": [{"image": name, "reason": reason} for name, reason in failed],
                 }
@@ -83,27 +81,45 @@ def prediction_files(
                 )
 
 
-def _draw(out: Path, names: set[str], prediction: Prediction, saved: SavedRun) -> str:
-    """Draw the overlay; its path below `out`, which no other image has."""
-    from cxr_jax.reporting.gradcam import overlay
+def _points(saved: SavedRun) -> dict[str, Any]:
+    """Finding, operating point and temperature; of several findings by their names."""
+    points = {
+        finding: {"operating_point": point.threshold, "temperature": point.temperature}
+        for finding, point in saved.points.items()
+    }
+    if len(points) > 1:
+        return {"findings": points}
+    ((finding, point),) = points.items()
+    return {"finding": finding, **point}
 
-    stem = prediction.image.path.stem
+
+def _new_name(stem: str, taken: set[str]) -> str:
+    """The stem, or with a number behind it, as no other image has it."""
     name = stem
-    for number in range(2, len(names) + 3):
-        if name.lower() not in names:
+    for number in range(2, len(taken) + 3):
+        if name.lower() not in taken:
             break
         name = f"{stem}_{number}"
-    names.add(name.lower())
+    taken.add(name.lower())
+    return name
+
+
+def _draw(out: Path, name: str, prediction: Prediction, finding: str, saved: SavedRun) -> str:
+    """Draw an overlay; its path below `out`."""
+    from cxr_jax.reporting.gradcam import overlay
+
     path = Path("gradcam") / f"{name}.png"
     (out / "gradcam").mkdir(exist_ok=True)
-    assert prediction.heat is not None
+    answer = prediction.findings[finding]
+    assert answer.heat is not None
     figure = overlay(
         prediction.image.pixels,
-        prediction.heat,
-        finding=saved.config.finding,
-        title=f"{prediction.image.path.name}\n{saved.config.finding}: {prediction.decision}, "
-        f"probability {prediction.probability:.3f} (operating point {saved.threshold:.3f}), "
-        f"calibrated {prediction.calibrated:.3f}",
+        answer.heat,
+        finding=finding,
+        title=f"{prediction.image.path.name}\n{finding}: {answer.decision}, "
+        f"probability {answer.probability:.3f} "
+        f"(operating point {saved.points[finding].threshold:.3f}), "
+        f"calibrated {answer.calibrated:.3f}",
     )
     figure.savefig(out / path, dpi=100)
     return path.as_posix()

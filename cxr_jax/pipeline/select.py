@@ -95,7 +95,7 @@ def select_findings(
 
     Raises:
       ValueError: blanks is another word.
-      DataError: a finding has no positive or no negative image; the message says what there is.
+      DataError: a finding or all views are not there; the message says what there is.
     """
     _check_known(records, findings)
     in_view = _in_view(records, views)
@@ -103,13 +103,6 @@ def select_findings(
         [[label_of(record, finding, blanks=blanks) for finding in findings] for record in in_view],
         np.float32,
     )
-    for finding, column in zip(findings, labels.T, strict=True):
-        positives, others = int((column == 1).sum()), int((column == 0).sum())
-        if not (positives and others):
-            raise DataError(
-                f"of {len(in_view):,} images, {positives:,} have {finding} and {others:,} are "
-                "known to be without it; both classes are needed: leave it out, or see --blanks"
-            )
     known = np.flatnonzero(~np.isnan(labels).all(1))
     return [in_view[at] for at in known], labels[known]
 

@@ -197,21 +197,24 @@ def write_split(
     path: Path,
     records: Sequence[Record],
     splits: Sequence[str],
-    labels: Float[np.ndarray, "image 1"],
+    labels: Float[np.ndarray, "image finding"],
+    findings: Sequence[str] = ("",),
 ) -> None:
     """Write a split as CSV: image, patient, split, label (1, 0, or empty where unknown).
 
-    Its SHA-256 goes beside it, as `sha256sum --check` reads it.
+    With several findings there is a column label_<finding> of each. Its SHA-256 goes beside it, as
+    `sha256sum --check` reads it.
 
     Raises:
       WorkspaceError: the file cannot be written.
     """
     with writing(path.parent), path.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
-        table.writerow(("image", "patient", "split", "label"))
-        for record, split, label in zip(records, splits, labels[:, 0], strict=True):
-            known = "" if np.isnan(label) else int(label)
-            table.writerow((record.image, record.patient, split, known))
+        names = [f"label_{name}" for name in findings] if len(findings) > 1 else ["label"]
+        table.writerow(("image", "patient", "split", *names))
+        for record, split, row in zip(records, splits, labels, strict=True):
+            shown = ("" if np.isnan(label) else f"{label:g}" for label in row)
+            table.writerow((record.image, record.patient, split, *shown))
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     path.with_suffix(".sha256").write_text(f"{digest}  {path.name}\n")
 

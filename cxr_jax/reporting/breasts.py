@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from cxr_jax.evaluation import Evaluation
+from cxr_jax.by_finding import SplitEvaluation
 from cxr_jax.reporting.page import Section
 
 _COLUMNS = {
@@ -13,22 +13,24 @@ _COLUMNS = {
 }
 
 
-def breasts_section(levels: Mapping[str, Evaluation]) -> Section:
+def breasts_section(levels: Mapping[str, SplitEvaluation]) -> Section:
     """Set the levels beside each other.
 
     Args:
       levels: "images", "breasts", "cases": the numbers of the test split at each.
     """
-    head = ("", "number", "positive", *_COLUMNS.values(), "operating point")
+    head = ("", "finding", "number", "positive", *_COLUMNS.values(), "operating point")
     rows = [
         (
             level,
+            finding,
             str(numbers.images),
             str(numbers.positives),
             *(str(numbers.estimates[name]) for name in _COLUMNS),
             f"{numbers.threshold:.3f}",
         )
-        for level, numbers in levels.items()
+        for level, split in levels.items()
+        for finding, numbers in split.findings.items()
     ]
     return Section(
         title="Breasts and cases",

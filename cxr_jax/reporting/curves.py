@@ -1,5 +1,6 @@
 """Figures of training and of predictions."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -7,8 +8,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from sklearn import metrics as sklearn_metrics
 
+from cxr_jax.by_finding import SplitEvaluation, SplitPredictions
 from cxr_jax.evaluation import Evaluation, Predictions
 
+_IN_A_ROW = 4  # of small figures
 INK, ACCENT, FAINT = "#1f2933", "#0b6e99", "#9aa5b1"
 
 
@@ -38,6 +41,37 @@ def training_curves(history: Sequence[Mapping[str, Any]]) -> Figure:
     rate.set(title="Learning rate at the epoch's end", xlabel="epoch")
     for axes in (loss, score, rate):
         axes.xaxis.get_major_locator().set_params(integer=True)
+    return figure
+
+
+def roc_curves(predictions: SplitPredictions, evaluation: SplitEvaluation) -> Figure:
+    """The ROC of each finding with its operating point, or why there is none."""
+    rows = -(-len(evaluation.findings) // _IN_A_ROW)
+    figure = Figure(figsize=(11, 2.9 * rows), layout="constrained")
+    cells = figure.subplots(rows, _IN_A_ROW, squeeze=False).flat
+    for finding, axes in itertools.zip_longest(evaluation.findings, cells):
+        if finding is None:
+            axes.set_axis_off()
+            continue
+        one, numbers = predictions.findings[finding], evaluation.findings[finding]
+        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal", xticks=[0, 1])
+        axes.set(yticks=[0, 1])
+        auroc = numbers.estimates["auroc"]
+        if np.isnan(auroc.value):
+            axes.set_title(finding, fontsize=9)
+            axes.text(0.5, 0.5, "lacks a class", ha="center", va="center", fontsize=9, color=INK)
+            continue
+        known = ~np.isnan(one.labels)
+        fpr, tpr, _ = sklearn_metrics.roc_curve(one.labels[known], one.probabilities[known])
+        axes.plot([0, 1], [0, 1], color=FAINT, ls=":")
+        axes.plot(fpr, tpr, color=ACCENT)
+        estimates = numbers.estimates
+        axes.plot(
+            1 - estimates["specificity"].value, estimates["sensitivity"].value, "o", color=INK
+        )
+        axes.set_title(f"{finding}\n{auroc.value:.3f}, {numbers.positives} positive", fontsize=9)
+    figure.supxlabel("1 − specificity", fontsize=10)
+    figure.supylabel("sensitivity", fontsize=10)
     return figure
 
 

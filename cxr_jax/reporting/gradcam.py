@@ -16,7 +16,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, UInt
+from jaxtyping import Array, Float, Int, UInt
 from matplotlib.figure import Figure
 
 from cxr_jax import models
@@ -29,7 +29,7 @@ def grad_cam(
     variables: Mapping[str, Any],
     images: Float[Array, "batch height width channel"],
     *,
-    class_index: int = 1,
+    class_index: int | Int[Array, ""] = 1,
 ) -> Float[Array, "batch height width"]:
     """Compute Grad-CAM of a DenseNet, or of a segmenter's encoder and head.
 
@@ -37,7 +37,7 @@ def grad_cam(
       config: a DenseNetConfig or a SegmenterConfig.
       variables: as `models.init` makes them.
       images: standardised, as `models.apply` takes them.
-      class_index: which logit; 1 is the finding of a binary task.
+      class_index: which logit; 1 is the finding of a binary task. `tasks` know them.
 
     Returns:
       Float32 in [0, 1], each image's own maximum 1, or 0 everywhere where nothing speaks for the

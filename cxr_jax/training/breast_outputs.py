@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import jax
 
 from cxr_jax.aggregation import breasts_and_cases
-from cxr_jax.evaluation import Predictions
+from cxr_jax.by_finding import SplitPredictions
 from cxr_jax.training.config import Config
 from cxr_jax.training.data import RunData
 from cxr_jax.training.outputs import Addition, evaluate_splits
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def breasts_additions(
-    folder: Path, config: Config, data: RunData, predictions: Mapping[str, Predictions]
+    folder: Path, config: Config, data: RunData, predictions: Mapping[str, SplitPredictions]
 ) -> list[Addition]:
     """Write `predictions_test_breasts.csv` and `…_cases.csv` where each film's side is known."""
     splits = {
@@ -43,7 +43,7 @@ def breasts_additions(
         Addition(
             name=level,
             numbers=tests[level].to_json(),
-            summary=[(f"AUROC, {level}", str(tests[level].estimates["auroc"]))],
+            summary=[(f"AUROC, {level}", str(tests[level].macro["auroc"]))],
             section=section if level == "breasts" else None,
         )
         for level in ("breasts", "cases")

@@ -1,10 +1,7 @@
 """Everything that decides what a run does, in one frozen value."""
 
 import dataclasses
-import json
 import math
-import typing
-from pathlib import Path
 from typing import Any
 
 from cxr_jax.augment import AugmentConfig
@@ -13,8 +10,11 @@ from cxr_jax.datasets.reader_config import ReaderConfig
 from cxr_jax.models import VARIANTS
 from cxr_jax.optim import OPTIMIZERS, SCHEDULES
 from cxr_jax.pipeline.decode import DecodeConfig
+from cxr_jax.pipeline.findings import canonical
 from cxr_jax.pipeline.leaks import ON_LEAK
+from cxr_jax.pipeline.select import ALL, BLANKS, NEGATIVES
 from cxr_jax.pipeline.split import parse_fold
+from cxr_jax.pipeline.uncertain import POLICIES
 from cxr_jax.preprocess import PreprocessConfig
 from cxr_jax.settings import check_choices, setting
 from cxr_jax.training.mask_config import RatioConfig, SegmentationConfig, StagesConfig
@@ -34,7 +34,23 @@ class Config:
     negatives: str = setting(
         "others",
         "whom the positive class is told from",
-        choices=("no_finding", "others"),
+        choices=NEGATIVES,
+    )
+    findings: tuple[str, ...] = setting(
+        (),
+        "several findings at once, each there or not by itself, in the place of --finding; all: "
+        "those that some image has and some has not",
+    )
+    uncertain: str = setting(
+        "ignore",
+        "what a label that says perhaps counts as in training: unknown, absent, present, or a "
+        "number drawn from 0.55 to 0.85; elsewhere it is unknown",
+        choices=tuple(POLICIES),
+    )
+    blanks: str = setting(
+        "ignore",
+        "what a finding counts as that a report does not mention: unknown, or absent",
+        choices=BLANKS,
     )
     views: tuple[str, ...] = setting((), "views to keep, such as PA,AP; all where empty")
 
@@ -100,7 +116,7 @@ class Config:
     label_smoothing: float = setting(0.1, "epsilon; 0 = off")
     mixup_alpha: float = setting(0.2, "lambda ~ Beta(alpha, alpha); 0 = off")
     class_weights: tuple[float, ...] | None = setting(
-        None, "of the loss: normal, abnormal; 1,1 = off"
+        None, "of the loss: normal, abnormal (of several findings each); 1,1 = off"
     )
     patience: int = setting(
         0, "stop after so many epochs without a better validation AUROC (Dice of masks); 0 = never"
@@ -123,7 +139,10 @@ class Config:
     bootstrap_samples: int = setting(1000, "resamples behind each 95 % interval")
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "finding", canonical(self.finding))
+        object.__setattr__(self, "findings", tuple(map(canonical, self.findings)))
         check_choices(self)
+        self._check_findings()
         positive = (
             "lr",
             "batch_size",
@@ -180,6 +199,33 @@ class Config:
                 f"--dataset={self.dataset} --data_dir=FOLDER"
             )
 
+    def _check_findings(self) -> None:
+        if not self.findings:
+            return
+        if len(set(self.findings)) < len(self.findings) or (
+            ALL[0] in self.findings and self.findings != ALL
+        ):
+            raise ValueError(
+                "findings must be different names, or all alone, got " + ",".join(self.findings)
+            )
+        alone = {
+            "negatives=no_finding": self.negatives == "no_finding",
+            "training in stages": self.stages is not None,
+            "outlines": bool(self.outlines),
+            "cardiothoracic_ratio": self.ratio is not None and self.ratio.enabled,
+        }
+        for what, is_there in alone.items():
+            if is_there:
+                raise ValueError(
+                    f"{what} goes with one --finding, not with --findings="
+                    f"{','.join(self.findings)}; take experiments.findings, or leave one out"
+                )
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The findings that the network tells, in the order of its outputs."""
+        return self.findings or (self.finding,)
+
     @property
     def outlines(self) -> tuple[str, ...]:
         """The masks that the network learns to draw."""
@@ -195,79 +241,3 @@ class Config:
 def _check(name: str, value: int | float, expected: str, holds: Any) -> None:
     if not (math.isfinite(value) and holds(value)):
         raise ValueError(f"{name} must be {expected}, got {value}")
-
-
-# Free to differ between a checkpoint and its resumption: they change no result. (The number of
-# loader processes is not among them: the loader's saved position depends on it.)
-MACHINE_FIELDS = (
-    "workdir",
-    "cache_dir",
-    "data_dir",
-    "resume",
-    "max_steps",
-    "checkpoint_every",
-    # Of what is trained beside a run, which has a config of its own.
-    "ratio.enabled",
-    "ratio.model",
-    "ratio.epochs",
-    "ratio.lr",
-    "stages.compare_scratch",
-    "stages.source",  # the same run by another path
-)
-
-
-def to_json(config: Config) -> str:
-    """The config as JSON, one field a line."""
-    return json.dumps(dataclasses.asdict(config), indent=2) + "\n"
-
-
-def from_json(text: str) -> Config:
-    """The config that `to_json` wrote; what it lacks, as an older version's may, has its default.
-
-    Raises:
-      ValueError: it is no such JSON, has fields that are not known, or values that are refused.
-    """
-    try:
-        return _from_dict(Config, json.loads(text))
-    except (TypeError, AttributeError) as error:  # a number in the place of a text, and the like
-        raise ValueError(f"not the JSON of a config: {error}") from error
-
-
-def _from_dict(kind: Any, values: dict[str, Any]) -> Any:
-    """A config dataclass, and those inside it, of what `dataclasses.asdict` made of them."""
-    hints = typing.get_type_hints(kind)
-    unknown = values.keys() - hints.keys()
-    if unknown:
-        raise ValueError(f"{kind.__name__} has no field {', '.join(sorted(unknown))}")
-    return kind(**{name: _from_json(hints[name], value) for name, value in values.items()})
-
-
-def _from_json(hint: Any, value: Any) -> Any:
-    """A field's value: a config may be missing (None), and JSON knows lists instead of tuples."""
-    kinds = [kind for kind in (hint, *typing.get_args(hint)) if dataclasses.is_dataclass(kind)]
-    if kinds and value is not None:
-        return _from_dict(kinds[0], value)
-    return tuple(value) if isinstance(value, list) else value
-
-
-def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
-    """{"preprocess.crop.left": 0.06, …} of a config or of its JSON: lists as tuples."""
-    if dataclasses.is_dataclass(value):
-        value = dataclasses.asdict(value)  # type: ignore[arg-type]
-    if isinstance(value, dict):
-        return {
-            name: leaf
-            for key, child in value.items()
-            for name, leaf in flatten(child, f"{prefix}.{key}" if prefix else key).items()
-        }
-    return {prefix: tuple(value) if isinstance(value, list) else value}
-
-
-def differences(config: Config, saved: Path) -> list[str]:
-    """What a saved config.json and a config disagree in, such as "lr: 0.001 there, 0.01 here"."""
-    here, there = flatten(config), flatten(json.loads(saved.read_text()))
-    return [
-        f"{name}: {there.get(name, 'absent')} there, {here.get(name, 'absent')} here"
-        for name in sorted({*here, *there} - set(MACHINE_FIELDS))
-        if here.get(name, "absent") != there.get(name, "absent")
-    ]

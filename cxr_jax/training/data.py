@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,8 +14,9 @@ from cxr_jax.errors import CheckpointError, DataError
 from cxr_jax.pipeline.leaks import without_leaks
 from cxr_jax.pipeline.prepare import Prepared, prepare
 from cxr_jax.pipeline.record import Record
-from cxr_jax.pipeline.select import select
+from cxr_jax.pipeline.select import ALL, findings_of, select, select_findings
 from cxr_jax.pipeline.split import SPLITS, parse_fold, split_by_patient, write_split
+from cxr_jax.pipeline.uncertain import settle
 from cxr_jax.training import console
 from cxr_jax.training.config import Config
 from cxr_jax.training.transfer import inherited_splits
@@ -26,12 +28,14 @@ class RunData:
 
     Attributes:
       prepared: the images; `prepared.records[i]` describes image i.
-      labels: one column, 1 or 0.
+      findings: what is asked.
+      labels: a column a finding: 1, 0 or NaN; in training also between, for what is uncertain.
       splits: "train", "validation", "test" or "unused", one an image.
     """
 
     prepared: Prepared
-    labels: Float[np.ndarray, "image 1"]
+    findings: tuple[str, ...]
+    labels: Float[np.ndarray, "image finding"]
     splits: tuple[str, ...]
 
     def indices(self, split: str) -> Int[np.ndarray, "subset"]:
@@ -43,13 +47,13 @@ class RunData:
         return [self.prepared.records[i] for i in self.indices(split)]
 
     def counts(self) -> list[tuple[str, int, int, int]]:
-        """(split, images, patients, positive images) of each split."""
+        """(split, images, patients, images with a finding) of each split."""
         return [
             (
                 split,
                 len(self.indices(split)),
                 len({record.patient for record in self.records(split)}),
-                int(self.labels[self.indices(split)].sum()),
+                int((self.labels[self.indices(split)] == 1).any(1).sum()),
             )
             for split in (*SPLITS, "unused")
             if split in SPLITS or split in self.splits
@@ -63,12 +67,7 @@ def load_data(config: Config, cache_dir: Path) -> RunData:
       DataError: the data set cannot be used; the message names file and cure.
       WorkspaceError: the cache cannot be written.
     """
-    records, labels = select(
-        read_records(config, cache_dir),
-        finding=config.finding,
-        negatives=config.negatives,
-        views=config.views,
-    )
+    records, labels = _select(config, read_records(config, cache_dir))
     masks = config.outlines or ((config.finding,) if config.dims else ())
     _check_masks(config, records, masks)
     prepared = prepare(
@@ -92,9 +91,53 @@ def load_data(config: Config, cache_dir: Path) -> RunData:
     splits = without_leaks(prepared.records, splits, prepared.fingerprints, on_leak=config.on_leak)
     if config.stages is not None and config.stages.stage in ("2", "scratch"):
         splits = _hide_labels(splits, config.stages.train_labels, seed=config.seed)
-    data = RunData(prepared=prepared, labels=labels, splits=tuple(splits))
+    labels, splits = _settle(config, labels, splits)
+    data = RunData(prepared=prepared, findings=config.asked, labels=labels, splits=tuple(splits))
     _check_classes(data)
     return data
+
+
+def name_findings(config: Config, cache_dir: Path) -> Config:
+    """The config with "all" findings called by their names.
+
+    Raises:
+      DataError, WorkspaceError: as of `load_data`.
+    """
+    if config.findings != ALL:
+        return config
+    found = findings_of(read_records(config, cache_dir), views=config.views, blanks=config.blanks)
+    return dataclasses.replace(config, findings=found)
+
+
+def _select(
+    config: Config, records: Sequence[Record]
+) -> tuple[list[Record], Float[np.ndarray, "image finding"]]:
+    if config.findings:
+        return select_findings(
+            records, findings=config.findings, views=config.views, blanks=config.blanks
+        )
+    return select(
+        records,
+        finding=config.finding,
+        negatives=config.negatives,
+        views=config.views,
+        blanks=config.blanks,
+        keep_uncertain=config.uncertain != "ignore",
+    )
+
+
+def _settle(
+    config: Config, labels: Float[np.ndarray, "image finding"], splits: Sequence[str]
+) -> tuple[Float[np.ndarray, "image finding"], list[str]]:
+    """Uncertain labels by the policy in training, else unknown; without a label left "unused"."""
+    is_train = np.asarray(splits)[:, None] == "train"
+    settled = np.where(
+        is_train,
+        settle(labels, policy=config.uncertain, seed=config.seed),
+        settle(labels, policy="ignore", seed=config.seed),
+    )
+    pairs = zip(splits, settled, strict=True)
+    return settled, ["unused" if np.isnan(row).all() else split for split, row in pairs]
 
 
 def _check_masks(config: Config, records: Sequence[Record], masks: Sequence[str]) -> None:
@@ -121,11 +164,22 @@ def _hide_labels(splits: Sequence[str], count: int | None, *, seed: int) -> list
 def _check_classes(data: RunData) -> None:
     """Refuse to train on one class, and on masks that are all empty."""
     train = data.indices("train")
-    positives = int(data.labels[train].sum())
-    if positives in (0, len(train)):
+    labels = data.labels[train]
+    present, absent = (labels == 1).sum(0), (labels == 0).sum(0)
+    lacking = [
+        f"{finding} ({with_it:,} with it, {without:,} without)"
+        for finding, with_it, without in zip(data.findings, present, absent, strict=True)
+        if not (with_it and without)
+    ]
+    if len(lacking) == len(data.findings):
         raise DataError(
-            f"of {len(train):,} training images {positives:,} are positive; both classes are "
-            "needed: more data, another --seed, or other splits"
+            f"the {len(train):,} training images lack a class of {', '.join(lacking)}; both "
+            "classes are needed: more data, another --seed, or other splits"
+        )
+    if lacking:
+        warnings.warn(
+            f"the training images lack a class of {', '.join(lacking)}: this cannot be learnt",
+            stacklevel=2,
         )
     if data.prepared.has_masks and not any(data.prepared.mask(i).any() for i in train):
         raise DataError(
@@ -165,7 +219,7 @@ def write_records(folder: Path, data: RunData, *, resume: bool) -> None:
     path = folder / "split.csv"
     if resume and path.is_file():
         now = path.with_suffix(".now")
-        write_split(now, data.prepared.records, data.splits, data.labels)
+        write_split(now, data.prepared.records, data.splits, data.labels, data.findings)
         same = now.read_bytes() == path.read_bytes()
         now.unlink()
         if not same:
@@ -174,7 +228,7 @@ def write_records(folder: Path, data: RunData, *, resume: bool) -> None:
                 "restore the data set or start a new run"
             )
         return
-    write_split(path, data.prepared.records, data.splits, data.labels)
+    write_split(path, data.prepared.records, data.splits, data.labels, data.findings)
     if data.prepared.skipped:
         with (folder / "skipped.csv").open("w", newline="") as file:
             csv.writer(file).writerows([("image", "reason"), *data.prepared.skipped])

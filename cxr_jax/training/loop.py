@@ -14,8 +14,8 @@ import jax.numpy as jnp
 import optax
 from tensorboardX import SummaryWriter
 
+from cxr_jax.by_finding import SplitPredictions
 from cxr_jax.errors import TrainingError
-from cxr_jax.evaluation import Predictions
 from cxr_jax.training import console
 from cxr_jax.training.checkpoint import Checkpoints, Progress
 from cxr_jax.training.parallel import HostBatch, Parallel
@@ -93,7 +93,7 @@ class Trainer:
     plan: Plan
     parallel: Parallel
     batches: Iterator[HostBatch]
-    validate: Callable[[TrainState], Predictions]
+    validate: Callable[[TrainState], SplitPredictions]
     schedule: optax.Schedule
     checkpoints: Checkpoints
     log: RunLog

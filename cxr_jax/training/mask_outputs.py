@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import jax
 import numpy as np
 
+from cxr_jax.by_finding import SplitPredictions
 from cxr_jax.evaluation import Estimate, MaskPredictions, Predictions, estimate_mean
 from cxr_jax.mask_rule import MaskRule
 from cxr_jax.pipeline.decode import decode
@@ -25,18 +26,19 @@ if TYPE_CHECKING:
 
 
 def masks_addition(
-    folder: Path, config: Config, data: RunData, predictions: Mapping[str, Predictions]
+    folder: Path, config: Config, data: RunData, predictions: Mapping[str, SplitPredictions]
 ) -> list[Addition]:
     """Write `masks_test.csv` and `submission.csv` of a run that draws masks; of another nothing."""
     test = predictions["test"]
     if test.masks is None or config.segmentation is None:
         return []
     masks, rule = test.masks, config.segmentation.rule
+    images = test.findings[config.finding]
     if jax.process_index() == 0:
-        _write_dice(folder / "masks_test.csv", test, masks)
+        _write_dice(folder / "masks_test.csv", images, masks)
         records = data.records("test")
         write_submission(folder / "submission.csv", records, masks, rule, config)
-    estimates = mask_estimates(test, masks, config)
+    estimates = mask_estimates(images, masks, config)
 
     def section() -> "Section":
         from cxr_jax.reporting.masks import masks_section
@@ -46,7 +48,7 @@ def masks_addition(
             estimates,
             masks,
             lambda at: data.prepared.images.example(indices[at]),
-            test.images,
+            images.images,
             rule,
         )
 

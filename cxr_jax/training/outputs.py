@@ -10,17 +10,12 @@ import jax
 import numpy as np
 from jaxtyping import Array, Key
 
-from cxr_jax.evaluation import (
-    Evaluation,
-    Predictions,
-    choose_temperature,
-    choose_threshold,
-    evaluate,
-    without_nan,
-)
+from cxr_jax.by_finding import SplitEvaluation, SplitPredictions, choose_points, evaluate_split
+from cxr_jax.evaluation import Estimate, without_nan
 from cxr_jax.pipeline.burned_in import warn_of_burned_in
 from cxr_jax.pipeline.decode import decode
-from cxr_jax.training.config import Config, to_json
+from cxr_jax.training.config import Config
+from cxr_jax.training.config_json import to_json
 from cxr_jax.training.data import RunData
 
 if TYPE_CHECKING:
@@ -50,25 +45,21 @@ def write_results(
     folder: Path,
     config: Config,
     data: RunData,
-    predictions: Mapping[str, Predictions],
+    predictions: Mapping[str, SplitPredictions],
     history: list[dict[str, Any]],
     additions: Sequence[Addition] = (),
-) -> tuple[Evaluation, Evaluation]:
+) -> tuple[SplitEvaluation, SplitEvaluation]:
     """Evaluate validation and test, write `predictions_*.csv`, `evaluation.json`, `report.html`.
 
     Returns:
-      The numbers of validation and test, both at the operating point and the temperature of
+      The numbers of validation and test, both at the operating points and the temperatures of
       validation.
     """
     validation, test = evaluate_splits(predictions, config)
     if jax.process_index() == 0:
         for name, split in predictions.items():
             split.write_csv(folder / f"predictions_{name}.csv")
-        as_json: dict[str, Any] = {
-            "validation": validation.to_json(),
-            "test": test.to_json(),
-            "temperature": validation.temperature,
-        }
+        as_json = {"validation": validation.to_json(), "test": test.to_json()}
         as_json |= {more.name: without_nan(more.numbers) for more in additions}
         (folder / "evaluation.json").write_text(json.dumps(as_json, indent=2) + "\n")
         _report(folder, config, data, predictions["test"], validation, test, history, additions)
@@ -76,16 +67,14 @@ def write_results(
 
 
 def evaluate_splits(
-    predictions: Mapping[str, Predictions], config: Config
-) -> tuple[Evaluation, Evaluation]:
+    predictions: Mapping[str, SplitPredictions], config: Config
+) -> tuple[SplitEvaluation, SplitEvaluation]:
     """The numbers of validation and test, both at validation's operating point and temperature."""
-    threshold = choose_threshold(predictions["validation"])
-    temperature = choose_temperature(predictions["validation"])
+    points = choose_points(predictions["validation"])
     validation, test = (
-        evaluate(
+        evaluate_split(
             predictions[name],
-            threshold=threshold,
-            temperature=temperature,
+            points,
             key=bootstrap_key(config),
             samples=config.bootstrap_samples,
         )
@@ -103,9 +92,9 @@ def _report(
     folder: Path,
     config: Config,
     data: RunData,
-    predictions: Predictions,
-    validation: Evaluation,
-    test: Evaluation,
+    predictions: SplitPredictions,
+    validation: SplitEvaluation,
+    test: SplitEvaluation,
     history: list[dict[str, Any]],
     additions: Sequence[Addition],
 ) -> None:
@@ -113,20 +102,19 @@ def _report(
     from cxr_jax.reporting.report import Findings, write_report
     from cxr_jax.reporting.sheets import augmentation_sheet, preprocessing_sheet
 
-    against = {"no_finding": "no finding", "others": "all others"}[config.negatives]
     samples = _samples(data)
     shown = [data.prepared.records[i] for i in samples]
     warn_of_burned_in([record.path for record in shown], page=folder / "report.html")
     write_report(
         folder / "report.html",
         Findings(
-            title=f"{config.finding} against {against}{_stage(config)}: {network_title(config)}",
+            title=f"{_question(config)}{_stage(config)}: {network_title(config)}",
             subtitle=f"{config.experiment} on {config.dataset}, {folder.name}",
             validation=validation,
             test=test,
             predictions=predictions,
             counts=[
-                ("split", "images", "patients", "positive images"),
+                ("split", "images", "patients", "images with a finding"),
                 *(tuple(map(str, row)) for row in data.counts()),
             ],
             history=history,
@@ -149,6 +137,13 @@ def _report(
     )
 
 
+def _question(config: Config) -> str:
+    if config.findings:
+        return ", ".join(config.findings)
+    against = {"no_finding": "no finding", "others": "all others"}[config.negatives]
+    return f"{config.finding} against {against}"
+
+
 def _stage(config: Config) -> str:
     """What of a recipe in stages this run is."""
     if config.stages is None:
@@ -168,32 +163,37 @@ def network_title(config: Config) -> str:
 
 
 def _samples(data: RunData) -> list[int]:
-    """Training images of both classes, taking turns, of different patients and views."""
+    """Training images with a finding and without, taking turns, of different patients and views."""
     films: dict[str, list[int]] = {}
     for i in data.indices("train"):
         films.setdefault(data.prepared.records[i].patient, []).append(i)
     train = np.array([of[at % len(of)] for at, of in enumerate(films.values())])
-    labels = data.labels[train, 0]
-    positive, negative = train[labels == 1], train[labels == 0]
+    is_positive = (data.labels[train] == 1).any(1)
+    positive, negative = train[is_positive], train[~is_positive]
     turns = [int(i) for pair in zip(positive, negative, strict=False) for i in pair]
     return (turns or [int(i) for i in train])[:_SAMPLES]
 
 
-def summary(folder: Path, test: Evaluation, additions: Sequence[Addition] = ()) -> str:
+def summary(folder: Path, test: SplitEvaluation, additions: Sequence[Addition] = ()) -> str:
     """The last lines of a run: its numbers and where to find the rest."""
-    estimates = test.estimates
-    return "\n".join(
-        [
-            "",
-            f"test               {test.images} images of {test.patients} patients, "
-            f"{test.positives} positive",
-            f"AUROC              {estimates['auroc']}",
-            f"average precision  {estimates['average_precision']}",
-            f"sensitivity        {estimates['sensitivity']}",
-            f"specificity        {estimates['specificity']}",
-            *(f"{what:<18} {value}" for more in additions for what, value in more.summary),
-            f"report             {folder / 'report.html'}",
-            f"predictions        {folder / 'predictions_test.csv'}",
-            f"checkpoints        {folder / 'checkpoints'}",
-        ]
-    )
+    mean = "mean " if len(test.findings) > 1 else ""
+    rows = [
+        ("test", f"{test.images} images of {test.patients} patients, {test.positives} positive"),
+        *((f"AUROC, {name}", estimate) for name, estimate in aurocs(test).items()),
+        (f"{mean}AUROC", test.macro["auroc"]),
+        (f"{mean}average precision", test.macro["average_precision"]),
+        (f"{mean}sensitivity", test.macro["sensitivity"]),
+        (f"{mean}specificity", test.macro["specificity"]),
+        *(row for more in additions for row in more.summary),
+        ("report", folder / "report.html"),
+        ("predictions", folder / "predictions_test.csv"),
+        ("checkpoints", folder / "checkpoints"),
+    ]
+    width = max(18, *(len(name) for name, _ in rows))
+    return "\n".join(["", *(f"{name:<{width}} {value}" for name, value in rows)])
+
+
+def aurocs(numbers: SplitEvaluation) -> dict[str, Estimate]:
+    """The AUROC of each of several findings; nothing of one alone, whose mean says it."""
+    each = {name: one.estimates["auroc"] for name, one in numbers.findings.items()}
+    return each if len(each) > 1 else {}

@@ -1,18 +1,20 @@
 """From a config to the static part of its training step."""
 
 from cxr_jax import models
-from cxr_jax.tasks import Binary, Segmentation
+from cxr_jax.tasks import Binary, MultiLabel, Segmentation, Task
 from cxr_jax.training.config import Config
 from cxr_jax.training.step import Recipe
 
 
 def make_recipe(config: Config) -> Recipe:
     """Network, task, augmentation, smoothing, mixing."""
-    label = Binary(class_weights=config.class_weights)
+    label: Binary | MultiLabel = Binary(class_weights=config.class_weights)
+    if config.findings:
+        label = MultiLabel(num_findings=len(config.findings), class_weights=config.class_weights)
     classifier = models.by_name(config.model, num_classes=label.num_outputs, dtype=config.dtype)
     model: models.NetworkConfig = classifier
-    task: Binary | Segmentation = label
-    if config.segmentation is not None and config.outlines:
+    task: Task = label
+    if config.segmentation is not None and config.outlines and isinstance(label, Binary):
         model = models.SegmenterConfig(
             encoder=classifier,
             num_masks=len(config.outlines),

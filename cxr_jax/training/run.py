@@ -10,8 +10,8 @@ import jax
 import optax
 
 from cxr_jax import models, optim
+from cxr_jax.by_finding import SplitEvaluation, SplitPredictions
 from cxr_jax.errors import ConfigError, CxrError
-from cxr_jax.evaluation import Evaluation, Predictions
 from cxr_jax.pipeline import loader
 from cxr_jax.pipeline.once import writing
 from cxr_jax.training import console, workdir
@@ -23,7 +23,7 @@ from cxr_jax.training.checkpoint import (
     load_best_variables,
 )
 from cxr_jax.training.config import Config
-from cxr_jax.training.data import RunData, load_data, write_records
+from cxr_jax.training.data import RunData, load_data, name_findings, write_records
 from cxr_jax.training.loop import Plan, RunLog, Trainer
 from cxr_jax.training.mask_outputs import masks_addition
 from cxr_jax.training.outputs import Addition, summary, write_results
@@ -34,7 +34,7 @@ from cxr_jax.training.state import TrainState, Tree, create_state
 from cxr_jax.training.step import Recipe
 from cxr_jax.training.transfer import check_source, fine_tuning, take_encoder
 
-Additions = Callable[[Config, RunData, Mapping[str, Predictions]], Sequence[Addition]]
+Additions = Callable[[Config, RunData, Mapping[str, SplitPredictions]], Sequence[Addition]]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -55,9 +55,9 @@ class Run:
     config: Config
     recipe: Recipe
     variables: Mapping[str, Tree]
-    validation: Evaluation
-    test: Evaluation
-    predictions: Mapping[str, Predictions]
+    validation: SplitEvaluation
+    test: SplitEvaluation
+    predictions: Mapping[str, SplitPredictions]
     history: list[dict[str, Any]]
 
 
@@ -79,8 +79,9 @@ def fit_one(
       CxrError: files, directories or checkpoints cannot be used, or training diverges; the message
         names what and the cure.
     """
-    recipe = _checked_recipe(config)
     cache_dir = Path(config.cache_dir).expanduser()
+    config = name_findings(config, cache_dir)
+    recipe = _checked_recipe(config)
     workdir.use_compilation_cache(cache_dir)
     workdir.warn_of_idle_gpu()
     folder = workdir.open_workdir(config)
@@ -184,7 +185,7 @@ def _train(
         optimizer = optax.chain(optimizer, slower)
     parallel = make_parallel(config.parallel, recipe, optimizer)
 
-    def validate(state: TrainState) -> Predictions:
+    def validate(state: TrainState) -> SplitPredictions:
         return _predict(parallel, state.variables, data, "validation", config)
 
     with contextlib.closing(Checkpoints(folder)) as checkpoints, contextlib.closing(batches):
@@ -236,7 +237,7 @@ def _predict(
     config: Config,
     *,
     keep_masks: bool = False,
-) -> Predictions:
+) -> SplitPredictions:
     batches = loader.eval_batches(
         data.prepared,
         data.indices(name),
@@ -251,6 +252,7 @@ def _predict(
         variables,
         batches,
         data.records(name),
+        findings=config.asked,
         masks=config.outlines,
         rule=segmentation.rule if segmentation else None,
         keep_masks=keep_masks,

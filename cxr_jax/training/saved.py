@@ -8,9 +8,11 @@ from pathlib import Path
 import jax
 
 from cxr_jax import models
+from cxr_jax.by_finding import OperatingPoint
 from cxr_jax.errors import CheckpointError
 from cxr_jax.training.checkpoint import check_run, load_best_variables
-from cxr_jax.training.config import Config, from_json
+from cxr_jax.training.config import Config
+from cxr_jax.training.config_json import from_json
 from cxr_jax.training.recipe import make_recipe
 from cxr_jax.training.state import Tree
 from cxr_jax.training.step import Recipe
@@ -25,16 +27,14 @@ class SavedRun:
       config: as it was run.
       recipe: network and task, to predict with `eval_step`.
       variables: the best weights, as `models.apply` takes them.
-      threshold: the operating point: at or above it an uncalibrated probability is positive.
-      temperature: of the calibration, for `calibration.apply_temperature`.
+      points: of each finding, in the order of the network's probabilities.
     """
 
     folder: Path
     config: Config
     recipe: Recipe
     variables: Mapping[str, Tree]
-    threshold: float
-    temperature: float
+    points: Mapping[str, OperatingPoint]
 
     @property
     def batch_size(self) -> int:
@@ -49,7 +49,7 @@ def load_run(folder: Path) -> SavedRun:
     Raises:
       CheckpointError: there is no such run, it has not finished, or a file of it is damaged.
     """
-    config, threshold, temperature = read_finished(folder)
+    config, points = read_finished(folder)
     recipe = make_recipe(config)
     size = config.preprocess.image_size
     here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
@@ -64,13 +64,12 @@ def load_run(folder: Path) -> SavedRun:
         config=config,
         recipe=recipe,
         variables=load_best_variables(folder, template),
-        threshold=threshold,
-        temperature=temperature,
+        points=points,
     )
 
 
-def read_finished(folder: Path) -> tuple[Config, float, float]:
-    """Read config, operating point and temperature of a finished run, and no weights.
+def read_finished(folder: Path) -> tuple[Config, dict[str, OperatingPoint]]:
+    """Read config and operating points of a finished run, and no weights.
 
     Raises:
       CheckpointError: as `load_run`.
@@ -82,7 +81,8 @@ def read_finished(folder: Path) -> tuple[Config, float, float]:
             f"{', '.join(str(folder / part) for part in parts)}"
         )
     check_run(folder)
-    return read_config(folder / "config.json"), *_read_evaluation(folder / "evaluation.json")
+    config = read_config(folder / "config.json")
+    return config, _read_points(folder / "evaluation.json", config)
 
 
 def read_config(path: Path) -> Config:
@@ -133,11 +133,17 @@ def _whole(folder: Path) -> Path:
     return folder.parent if folder.name in ("stage1", "stage2", "scratch", "ratio") else folder
 
 
-def _read_evaluation(path: Path) -> tuple[float, float]:
-    """Operating point and temperature."""
+def _read_points(path: Path, config: Config) -> dict[str, OperatingPoint]:
     try:
-        numbers = json.loads(path.read_text(encoding="utf-8"))
-        return float(numbers["validation"]["threshold"]), float(numbers["temperature"])
+        validation = json.loads(path.read_text(encoding="utf-8"))["validation"]
+        each = validation.get("findings", {config.asked[0]: validation})
+        return {
+            name: OperatingPoint(
+                threshold=float(each[name]["threshold"]),
+                temperature=float(each[name]["temperature"]),
+            )
+            for name in config.asked
+        }
     except FileNotFoundError as error:
         raise CheckpointError(
             f"{path}: is missing, so the run has not finished; continue it with --resume "
@@ -145,7 +151,7 @@ def _read_evaluation(path: Path) -> tuple[float, float]:
         ) from error
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(
             f"{path}: has no operating point or no temperature: {error}; run the experiment again"
         ) from error

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from cxr_jax.by_finding import SplitPredictions
 from cxr_jax.evaluation import Predictions, compare
 from cxr_jax.training import console, workdir
 from cxr_jax.training.config import Config
@@ -50,7 +51,7 @@ def _fit_with_ratio(config: Config, interrupted: Interrupted) -> Run:
     if config.ratio is None or not config.ratio.enabled:
         return fit_one(config, interrupted=interrupted)
 
-    def additions(run: Config, data: RunData, predictions: Mapping[str, Predictions]) -> list:
+    def additions(run: Config, data: RunData, predictions: Mapping[str, SplitPredictions]) -> list:
         return [measure_ratio(run, data, interrupted)]
 
     return fit_one(config, interrupted=interrupted, additions=additions)
@@ -70,7 +71,7 @@ def _fit_stages(config: Config, stages: StagesConfig, interrupted: Interrupted) 
     second = _classifier(dataclasses.replace(config, stages=stages))
 
     def additions(
-        run: Config, data: RunData, predictions: Mapping[str, Predictions]
+        run: Config, data: RunData, predictions: Mapping[str, SplitPredictions]
     ) -> Sequence[Addition]:
         if not stages.compare_scratch:
             return []
@@ -78,7 +79,8 @@ def _fit_stages(config: Config, stages: StagesConfig, interrupted: Interrupted) 
         anew = dataclasses.replace(stages, stage="scratch", compare_scratch=False)
         scratch = dataclasses.replace(second, stages=anew)
         other = fit_one(workdir.as_part(scratch, folder / "scratch"), interrupted=interrupted)
-        return [_comparison(config, predictions["test"], other.predictions["test"])]
+        tests = predictions["test"].findings, other.predictions["test"].findings
+        return [_comparison(config, *(of[config.finding] for of in tests))]
 
     console.say("stage 2, transfer learning")
     return fit_one(

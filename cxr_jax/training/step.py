@@ -62,7 +62,8 @@ def make_inputs(
 ) -> tuple[Float[Array, "..."], Tree, Float[Array, "..."]]:
     """Dim, augment, standardise, smooth and mix a batch: (images, targets, weights).
 
-    An example whose label is unknown, or was mixed with an unknown one, gets weight 0.
+    A label that is unknown, or was mixed with an unknown one, gets weight 0. There is a weight an
+    example, or one each of its findings.
     """
     images = to_unit_range(batch["image"])
     if recipe.dim_outside < 1:
@@ -82,7 +83,8 @@ def make_inputs(
         lam = mixup.sample_lambda(mixup_key, alpha=recipe.mixup_alpha)
         images, targets, known = mixup.mix((images, targets, known), lam)
     # Mixing two known examples gives 1 but for rounding, an unknown partner leaves λ < 1.
-    weights = jnp.where(known > 1.0 - 1e-6, batch["weight"], 0.0)
+    of_example = batch["weight"].reshape(-1, *(1,) * (known.ndim - 1))
+    weights = jnp.where(known > 1.0 - 1e-6, of_example, 0.0)
     return images, targets, weights
 
 
@@ -96,10 +98,11 @@ def train_step(
 ) -> tuple[TrainState, dict[str, Float[Array, ""]]]:
     """One update.
 
-    The batch loss is Σ weightᵢ lossᵢ / Σ weightᵢ, both sums over all devices. Under `jit` with a
-    sharded batch that, and the batch statistics, are global by themselves. Under `pmap` give its
-    `axis_name`: then losses and gradients are summed over the devices, batch statistics are each
-    device's own, and the running ones are averaged so that the replicas stay alike.
+    The batch loss is Σ weightᵢ lossᵢ / Σ weightᵢ over all labels, both sums over all devices. Under
+    `jit` with a sharded batch that, and the batch statistics, are global by themselves. Under
+    `pmap` give its `axis_name`: then losses and gradients are summed over the devices, batch
+    statistics are each device's own, and the running ones are averaged so that the replicas stay
+    alike.
 
     Returns:
       The new state, and {"loss", "grad_norm"} of this step (float32 scalars). They are not finite
@@ -150,8 +153,8 @@ def eval_step(
 
     Returns:
       "probability" [B, K] of each finding; of a segmentation also "mask" [B, H, W, M], each pixel's
-      probability; and "loss" [B]: 0 where the label is unknown, and absent where a task needs masks
-      and the batch has none.
+      probability; and "loss", [B] or [B, K]: 0 where the label is unknown, and absent where a task
+      needs masks and the batch has none.
     """
     images = standardise(to_unit_range(batch["image"]), recipe.model)
     outputs, _ = models.apply(recipe.model, variables, images, train=False)

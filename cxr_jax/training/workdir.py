@@ -20,7 +20,8 @@ import jax
 
 import cxr_jax
 from cxr_jax.errors import CheckpointError, WorkspaceError
-from cxr_jax.training.config import Config, differences, to_json
+from cxr_jax.training.config import Config
+from cxr_jax.training.config_json import differences, to_json
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "tensorflow-datasets",
              "opencv-python-headless", "numpy", "scipy")  # fmt: skip

@@ -12,7 +12,7 @@ import pytest
 import cxr_jax
 from cxr_jax import commands, metrics
 from cxr_jax.commands import main
-from cxr_jax.commands.evaluate import match_finding
+from cxr_jax.commands.matching import match_finding
 from cxr_jax.errors import DataError
 from cxr_jax.pipeline.record import Record
 
@@ -69,10 +69,10 @@ def test_the_runs_test_images_in_another_data_set_give_the_runs_numbers(run, ext
         np.array([float(row[name]) for row in got]) for name in ("label", "probability")
     )
     assert auroc == pytest.approx(metrics.auroc(labels, scores))
-    assert auroc == pytest.approx(run.test.estimates["auroc"].value)
-    assert numbers["evaluation"]["confusion"] == run.test.confusion
-    assert numbers["evaluation"]["threshold"] == run.test.threshold
-    assert numbers["evaluation"]["temperature"] == run.test.temperature
+    assert auroc == pytest.approx(run.test.findings["Cardiomegaly"].estimates["auroc"].value)
+    assert numbers["evaluation"]["confusion"] == run.test.findings["Cardiomegaly"].confusion
+    assert numbers["evaluation"]["threshold"] == run.test.findings["Cardiomegaly"].threshold
+    assert numbers["evaluation"]["temperature"] == run.test.findings["Cardiomegaly"].temperature
 
 
 def test_the_page_stands_alone_and_says_what_was_asked(evaluated):

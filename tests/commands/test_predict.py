@@ -44,7 +44,7 @@ def test_the_runs_test_images_get_the_probabilities_that_they_had(run, films, pr
     np.testing.assert_allclose(
         probability, [float(row["probability"]) for row in expected], atol=1e-6
     )
-    threshold = run.test.threshold
+    threshold = run.test.findings["Cardiomegaly"].threshold
     assert [row["decision"] for row in got] == [
         "positive" if p >= threshold else "negative" for p in probability
     ]
@@ -57,7 +57,7 @@ def test_the_calibrated_probability_is_that_of_validation(run, predicted):
     )
     temperature = fit_temperature(labels, probabilities)
     evaluation = json.loads((run.workdir / "evaluation.json").read_text())
-    assert evaluation["temperature"] == pytest.approx(temperature, rel=1e-3)
+    assert evaluation["validation"]["temperature"] == pytest.approx(temperature, rel=1e-3)
     got = rows(predicted / "predictions.csv")
     np.testing.assert_allclose(
         [float(row["calibrated_probability"]) for row in got],
@@ -70,7 +70,7 @@ def test_json_and_overlays_go_with_the_table(run, predicted):
     table = rows(predicted / "predictions.csv")
     described = json.loads((predicted / "predictions.json").read_text())
     assert described["finding"] == "Cardiomegaly"
-    assert described["operating_point"] == run.test.threshold
+    assert described["operating_point"] == run.test.findings["Cardiomegaly"].threshold
     assert described["failed"] == []
     assert [str(row["probability"]) for row in described["predictions"]] == [
         row["probability"] for row in table

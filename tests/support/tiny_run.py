@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from cxr_jax.preprocess import PreprocessConfig
 from cxr_jax.training import Config
+from cxr_jax.training.run import Run
 
 SMALL = {
     "phantom_count": 64,
@@ -19,3 +22,8 @@ SMALL = {
 def tiny_config(workdir: Path, cache: Path, **changes) -> Config:
     """Its config, with changes."""
     return Config(**{**SMALL, "workdir": str(workdir), "cache_dir": str(cache), **changes})
+
+
+def probabilities(run: Run) -> np.ndarray:
+    """Of the test split, [finding, image]."""
+    return np.stack([one.probabilities for one in run.predictions["test"].findings.values()])

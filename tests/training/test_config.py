@@ -7,7 +7,7 @@ import pytest
 from cxr_jax.augment import AugmentConfig
 from cxr_jax.preprocess import Crop, PreprocessConfig
 from cxr_jax.training import Config
-from cxr_jax.training.config import from_json, to_json
+from cxr_jax.training.config_json import from_json, to_json
 from experiments import cardiomegaly
 
 

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from cxr_jax.by_finding import SplitPredictions
 from cxr_jax.evaluation import Predictions
 from cxr_jax.training.checkpoint import Progress
 from cxr_jax.training.loop import Plan, RunLog, Trainer
@@ -34,9 +35,10 @@ def predictions(auroc, loss):
     scores = np.concatenate([np.full(right, 0.9), np.full(10 - right, 0.1), np.full(10, 0.5)])
     labels = np.repeat([1.0, 0.0], 10)
     names = tuple(map(str, range(20)))
-    return Predictions(
+    one = Predictions(
         images=names, patients=names, labels=labels, probabilities=scores, losses=np.full(20, loss)
     )
+    return SplitPredictions(findings={"Mass": one})
 
 
 def train(tmp_path, script, *, patience=0, epochs=9):

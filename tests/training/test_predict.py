@@ -28,10 +28,11 @@ def by_grey_level(variables, batch):
 
 
 def test_padding_is_left_out():
-    got = predict(by_grey_level, {"of": 10.0}, batches(), RECORDS)
-    assert got.images == tuple(record.image for record in RECORDS)
-    np.testing.assert_allclose(got.probabilities, [0, 0.1, 0.2, 0.3, 0.4], rtol=1e-6)
-    np.testing.assert_array_equal(got.labels, [0, 1, 0, 1, 0])
+    got = predict(by_grey_level, {"of": 10.0}, batches(), RECORDS, findings=["Mass"])
+    (one,) = got.findings.values()
+    assert one.images == tuple(record.image for record in RECORDS)
+    np.testing.assert_allclose(one.probabilities, [0, 0.1, 0.2, 0.3, 0.4], rtol=1e-6)
+    np.testing.assert_array_equal(one.labels, [0, 1, 0, 1, 0])
     assert got.loss == pytest.approx(2.0)
 
 
@@ -39,6 +40,6 @@ def test_a_loss_that_needs_masks_which_are_not_there_is_nan():
     def without_loss(variables, batch):
         return {"probability": by_grey_level(variables, batch)["probability"]}
 
-    got = predict(without_loss, {"of": 10.0}, batches(), RECORDS)
+    got = predict(without_loss, {"of": 10.0}, batches(), RECORDS, findings=["Mass"])
     assert math.isnan(got.loss)
     assert got.auroc == pytest.approx(0.5)

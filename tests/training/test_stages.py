@@ -10,6 +10,7 @@ import jax
 import numpy as np
 import pytest
 from miniatures import siim as miniature
+from tiny_run import probabilities
 
 from cxr_jax.augment import AugmentConfig
 from cxr_jax.commands.overlap import seen
@@ -149,9 +150,7 @@ def test_a_recipe_of_two_stages_is_resumed_where_it_was(both, tmp_path, siim, ca
     again = fit(config)
     assert (copy / "stage1/metrics.jsonl").read_bytes() == before
     assert again.workdir == copy / "stage2"
-    np.testing.assert_array_equal(
-        again.predictions["test"].probabilities, both.predictions["test"].probabilities
-    )
+    np.testing.assert_array_equal(probabilities(again), probabilities(both))
 
 
 def test_masked_images_are_learnt_dimmed_and_judged_plain(config):
