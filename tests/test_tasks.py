@@ -1,4 +1,4 @@
-"""The tasks: targets, loss and predictions of two exclusive classes, and of masks beside them."""
+"""The tasks: targets, loss and predictions of a finding, of several, and of masks beside them."""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from cxr_jax.tasks import Binary, MaskLoss, Segmentation
+from cxr_jax.tasks import Binary, MaskLoss, MultiLabel, Segmentation
 
 
 def test_targets_are_smoothed_and_unknown_labels_told():
@@ -37,6 +37,36 @@ def test_the_probability_is_that_of_the_finding():
         [[0.5], [0.75]],
         rtol=1e-6,
     )
+
+
+LABELS = jnp.array([[0.0, 1.0, jnp.nan], [jnp.nan, 0.7, 1.0]])
+
+
+def test_findings_are_smoothed_each_by_itself_and_unknown_ones_told():
+    targets, known = MultiLabel(num_findings=3).targets({"label": LABELS}, smoothing=0.1)
+    np.testing.assert_allclose(targets, [[0.1, 0.9, 0.1], [0.1, 0.66, 0.9]], rtol=1e-5)
+    np.testing.assert_array_equal(known, [[True, True, False], [False, True, True]])
+
+
+def test_without_weights_the_loss_of_findings_is_optax():
+    logits = jnp.array([[0.3, -1.0, 2.0], [2.0, 0.5, -3.0]])
+    targets = jnp.array([[0.0, 1.0, 0.9], [0.1, 0.66, 1.0]])
+    losses = MultiLabel(num_findings=3).loss(logits, targets)
+    np.testing.assert_allclose(losses, optax.sigmoid_binary_cross_entropy(logits, targets), 1e-6)
+
+
+def test_weights_of_findings_are_absent_then_present():
+    task = MultiLabel(num_findings=2, class_weights=(0.5, 3.0))
+    losses = task.loss(jnp.zeros((1, 2)), jnp.array([[0.0, 1.0]]))
+    np.testing.assert_allclose(losses, np.log(2) * np.array([[0.5, 3.0]]), rtol=1e-6)
+
+
+def test_each_findings_probability_is_the_sigmoid_of_its_own_logit():
+    task = MultiLabel(num_findings=3)
+    logits = jnp.array([[0.0, np.log(3.0), -np.log(3.0)]])
+    np.testing.assert_allclose(task.predictions(logits)["probability"], [[0.5, 0.75, 0.25]], 1e-6)
+    assert [task.logit(finding) for finding in range(3)] == [0, 1, 2]
+    assert Binary().logit(0) == Segmentation(label=Binary()).logit(0) == 1
 
 
 MASK = jnp.zeros((2, 4, 4, 2)).at[0, :2, :2].set(1.0)

@@ -8,6 +8,7 @@ from cxr_jax.augment import AugmentConfig
 from cxr_jax.preprocess import Crop, PreprocessConfig
 from cxr_jax.training import Config
 from cxr_jax.training.config_json import from_json, to_json
+from cxr_jax.training.mask_config import RatioConfig, SegmentationConfig, StagesConfig
 from experiments import cardiomegaly
 
 
@@ -52,3 +53,28 @@ def test_a_field_that_is_missing_has_its_default():
 def test_another_text_is_refused(text, message):
     with pytest.raises(ValueError, match=message):
         from_json(text)
+
+
+def test_findings_are_called_by_their_names_in_the_vocabulary():
+    config = Config(finding="pleural effusion", findings=("cardiomegaly", "lung_opacity"))
+    assert config.finding == "Effusion"
+    assert config.findings == config.asked == ("Cardiomegaly", "Lung Opacity")
+    assert Config(finding="Hernia").asked == ("Hernia",)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"findings": ("Mass", "mass")}, "findings must be different names, or all alone"),
+        ({"findings": ("all", "Mass")}, "findings must be different names, or all alone"),
+        ({"negatives": "no_finding"}, "negatives=no_finding goes with one --finding, not with"),
+        ({"ratio": RatioConfig()}, "cardiothoracic_ratio goes with one --finding"),
+        ({"stages": StagesConfig()}, "training in stages goes with one --finding"),
+        ({"segmentation": SegmentationConfig(masks=("heart",))}, "outlines goes with one"),
+        ({"uncertain": "maybe"}, "uncertain must be one of ignore, zeros, ones, smooth"),
+        ({"blanks": "ones"}, "blanks must be one of ignore, zeros"),
+    ],
+)
+def test_what_makes_no_sense_with_several_findings_is_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        Config(**{"findings": ("Mass", "Edema"), **changes})

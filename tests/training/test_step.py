@@ -10,7 +10,7 @@ import pytest
 
 from cxr_jax import models
 from cxr_jax.augment import AugmentConfig
-from cxr_jax.tasks import Binary, Segmentation
+from cxr_jax.tasks import Binary, MultiLabel, Segmentation
 from cxr_jax.training.parallel import check_batch_size, make_parallel
 from cxr_jax.training.state import create_state
 from cxr_jax.training.step import Recipe, eval_step, make_inputs, train_step
@@ -231,3 +231,56 @@ def test_a_segmenter_evaluates_without_masks_but_then_without_a_loss():
     whole = eval_step(variables, with_masks(), recipe=segmenting)
     assert np.isfinite(whole["loss"]).all()
     np.testing.assert_array_equal(found["mask"], whole["mask"])
+
+
+FINDINGS = dataclasses.replace(
+    PLAIN,
+    model=models.DenseNetConfig(**{**SMALLEST, "num_classes": 3}),
+    task=MultiLabel(num_findings=3),
+)
+
+
+def partly_labelled():
+    """Three findings: half of the labels of the first are unknown, and all of the last."""
+    data = batch()
+    data["label"] = np.random.default_rng(1).integers(0, 2, (BATCH, 3)).astype(np.float32)
+    data["label"][::2, 0] = np.nan
+    data["label"][:, 2] = np.nan
+    return data
+
+
+def test_a_step_on_findings_is_that_on_their_known_labels_alone():
+    """Loss and gradients; what is unknown reaches neither."""
+    data, sgd = partly_labelled(), optax.sgd(1.0)
+    start = create_state(jax.random.key(0), FINDINGS.model, sgd, (SIZE, SIZE, 1))
+    rows, columns = np.nonzero(~np.isnan(data["label"]))
+
+    def known_alone(params):
+        images, _, _ = make_inputs(*jax.random.split(jax.random.key(0)), data, FINDINGS)
+        variables = {"params": params, "batch_stats": start.batch_stats}
+        logits, _ = models.apply(FINDINGS.model, variables, images, train=True)
+        targets = 0.8 * data["label"][rows, columns] + 0.1
+        return optax.sigmoid_binary_cross_entropy(logits[rows, columns], targets).mean()
+
+    loss, gradients = jax.jit(jax.value_and_grad(known_alone))(start.params)
+    step = jax.jit(lambda s, b: train_step(s, b, recipe=FINDINGS, optimizer=sgd))
+    after, metrics = step(start, data)
+    assert float(metrics["loss"]) == pytest.approx(float(loss), rel=1e-5)
+    moved = jax.tree.map(lambda old, new: old - new, start.params, after.params)
+    close(moved, gradients, rtol=1e-3, atol=1e-6)
+    assert float(after.weight_sum) == len(rows)
+    assert (np.asarray(moved["classifier"]["bias"]) == 0).tolist() == [False, False, True]
+
+
+def test_a_finding_mixed_with_an_unknown_one_has_no_weight_and_the_others_have():
+    data = partly_labelled()
+    mixing = dataclasses.replace(FINDINGS, mixup_alpha=0.2)
+    _, targets, weights = make_inputs(jax.random.key(0), jax.random.key(1), data, mixing)
+    np.testing.assert_array_equal(weights, np.tile([0.0, 1.0, 0.0], (BATCH, 1)))
+    assert np.isfinite(targets).all()
+
+
+def test_findings_are_predicted_in_a_column_each():
+    out = eval_step(fresh(FINDINGS).variables, partly_labelled(), recipe=FINDINGS)
+    assert out["probability"].shape == out["loss"].shape == (BATCH, 3)
+    assert ((out["loss"] == 0) == np.isnan(partly_labelled()["label"])).all()
