@@ -19,7 +19,8 @@ def test_every_option_has_a_reader_that_takes_it_with_the_same_default(field):
 
 
 def _parameters(name):
-    return inspect.signature(importlib.import_module(f"cxr_jax.datasets.{name}").read).parameters
+    module = importlib.import_module(f"cxr_jax.datasets.{name.partition(':')[0]}")
+    return inspect.signature(module.read).parameters
 
 
 @pytest.mark.parametrize(
