@@ -19,6 +19,9 @@ from cxr_jax.artefacts.film import SIDE, enlarged, normalised, square
 _STROKE = 0.06  # the widest stroke, plate or disc (fraction of the side)
 _LONGEST = 0.25  # word (fraction of the side)
 _LEVELS = {cv2.MORPH_TOPHAT: (0.12, 0.25, 0.40), cv2.MORPH_BLACKHAT: (0.25, 0.40)}
+_GAP = 5  # pixels between its strokes
+_LEAST = 0.10  # contrast (fraction of the grey range)
+_DENSE = 0.15  # of the rectangle around it; a lead or a necklace leaves more empty
 _SEEN = 0.25  # of a mark's contrast: what differs less from its surroundings is not it
 
 
@@ -36,7 +39,8 @@ class _Rule(NamedTuple):
 
 _STRONG = _Rule(slope=0.12, sharpness=0.30, spill=0.12, unrest=9.0, area=30, side=_LONGEST)
 _FAINT = _Rule(slope=0.05, sharpness=0.345, spill=0.04, unrest=0.32, area=45, side=0.10, whole=True)
-_BESIDE = _Rule(slope=0.06, sharpness=0.28, spill=0.20, unrest=9.0, area=8, side=0.12)
+_ASTRIDE = _Rule(slope=0.14, sharpness=0.38, spill=0.32, unrest=0.75, area=80, side=0.20)
+_BESIDE = _Rule(slope=0.06, sharpness=0.30, spill=0.12, unrest=0.5, area=8, side=0.12)
 _REACH = 0.03  # a mark lies this near to one that it goes with (fraction of the side)
 
 
@@ -53,6 +57,7 @@ class _Parts(NamedTuple):
     unrest: np.ndarray
     area: np.ndarray
     side: np.ndarray
+    density: np.ndarray
 
     def obey(self, rule: _Rule, scale: float) -> np.ndarray:
         """Which parts are marks by that rule, on a film `scale` times SIDE large."""
@@ -60,6 +65,8 @@ class _Parts(NamedTuple):
         return (
             self.near_edge
             & (self.whole | (not rule.whole))
+            & (self.contrast >= _LEAST)
+            & (self.density >= _DENSE)
             & (self.slope >= slope)
             & (self.slope >= rule.sharpness * self.contrast)
             & (self.spill <= rule.spill)
@@ -82,17 +89,15 @@ def find_marks(
 
 def _marks(small: Float32[np.ndarray, "height width"], frame: tuple[float, ...]) -> np.ndarray:
     """The contrast of the mark at each pixel, 0 where there is none."""
-    white = _chosen(list(_parts(small, frame, cv2.MORPH_TOPHAT)), (_STRONG, _FAINT, _BESIDE))
+    white = _chosen(list(_parts(small, frame, cv2.MORPH_TOPHAT)), (_STRONG, _FAINT, _ASTRIDE))
     # A black plate is one only without the letters on it.
     clean = smooth(small, cv2.dilate(white, square(5)) > 0)
-    black = _chosen(list(_parts(clean, frame, cv2.MORPH_BLACKHAT)), (_STRONG, _STRONG, _BESIDE))
+    black = _chosen(list(_parts(clean, frame, cv2.MORPH_BLACKHAT)), (_STRONG, _ASTRIDE))
     return np.maximum(white, black)
 
 
-def _chosen(levels: list[_Parts], rules: tuple[_Rule, _Rule, _Rule]) -> np.ndarray:
-    """The contrast of those parts that obey the first or second rule, and of those beside them
-    that obey the third."""
-    one, other, beside = rules
+def _chosen(levels: list[_Parts], rules: tuple[_Rule, ...]) -> np.ndarray:
+    """The contrast of the parts that obey one of the rules, and of what goes with them."""
     shape = levels[0].labels.shape
     scale = max(shape) / SIDE
     contrast = np.zeros(shape, np.float32)
@@ -102,13 +107,13 @@ def _chosen(levels: list[_Parts], rules: tuple[_Rule, _Rule, _Rule]) -> np.ndarr
             np.maximum(contrast, np.where(chosen, parts.contrast, 0)[parts.labels], out=contrast)
 
     for parts in levels:
-        add(parts, parts.obey(one, scale) | parts.obey(other, scale))
+        add(parts, np.any([parts.obey(rule, scale) for rule in rules], axis=0))
     if contrast.any():
         reach = square(2 * int(_REACH * max(shape)) + 1)
         near = cv2.dilate((contrast > 0).astype(np.uint8), reach) > 0
         for parts in levels:
             is_near = np.bincount(parts.labels[near], minlength=len(parts.area)) > 0
-            add(parts, is_near & parts.obey(beside, scale))
+            add(parts, is_near & parts.obey(_BESIDE, scale))
     return contrast
 
 
@@ -150,13 +155,16 @@ def _measured(
     at = np.flatnonzero(around)
     label, value = around.ravel()[at], small.ravel()[at]
     inside = (core & joined).ravel()[at] > 0
-    ring = cv2.dilate(joined, square(3)).ravel()[at] == 0
+    # What is between the strokes of a letter and the letters of a word does not surround it.
+    close = cv2.morphologyEx(joined, cv2.MORPH_CLOSE, square(_GAP))
+    ring = cv2.dilate(close, square(3)).ravel()[at] == 0
     rim = (cv2.morphologyEx(core, cv2.MORPH_GRADIENT, square(3)) & joined).ravel()[at] > 0
     count = len(stats)
     bright = _means(value[inside], label[inside], count)
     dark = _means(value[ring], label[ring], count)
     unrest = _means(value[ring] ** 2, label[ring], count) - dark**2
     like = np.abs(value - dark[label]) > np.abs(value - bright[label])
+    area = np.bincount(label[inside], minlength=count)
     return _Parts(
         labels=labels,
         black=black,
@@ -166,8 +174,9 @@ def _measured(
         slope=_means(gradient.ravel()[at][rim], label[rim], count),
         spill=_means(like[ring].astype(np.float32), label[ring], count),
         unrest=np.sqrt(np.maximum(unrest, 0)),
-        area=np.bincount(label[inside], minlength=count),
+        area=area,
         side=side,
+        density=area / (stats[:, 2] * stats[:, 3]),
     )
 
 
