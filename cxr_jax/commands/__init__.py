@@ -18,6 +18,7 @@ COMMANDS = {
     "predict": "say of images what a run makes of them: probability, decision, Grad-CAM",
     "evaluate": "measure a run on another data set",
     "inspect": "count and look through a data set before training on it",
+    "gallery": "draw each stage of preprocessing and each augmentation",
 }
 
 

@@ -30,12 +30,12 @@ def comma_list(text: str) -> tuple[str, ...]:
     return tuple(item.strip() for item in text.split(",") if item.strip())
 
 
-def add_run(parser: argparse.ArgumentParser) -> None:
+def add_run(parser: argparse._ActionsContainer, *, required: bool = True) -> None:
     """Add --run."""
     parser.add_argument(
         "--run",
         type=lambda text: Path(text).expanduser(),
-        required=True,
+        required=required,
         help="folder of a finished run, such as runs/cardiomegaly/2026-11-24_16-44-20",
     )
 

@@ -5,10 +5,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from cxr_jax.evaluation import Estimate, Evaluation
-from cxr_jax.preprocess import PreprocessConfig
 from cxr_jax.reporting.page import Section, write_page
 from cxr_jax.reporting.report import cautions
-from cxr_jax.reporting.sheets import preprocessing_sheet
 
 
 def test_figures_are_inside_the_page_and_beside_it(tmp_path):
@@ -20,13 +18,6 @@ def test_figures_are_inside_the_page_and_beside_it(tmp_path):
     assert "<td>&lt;1</td>" in page
     assert 'src="data:image/png;base64,' in page
     assert (tmp_path / "figures/f.png").read_bytes().startswith(b"\x89PNG")
-
-
-def test_the_sheet_has_a_row_an_image_and_a_column_a_stage():
-    images = [np.random.default_rng(i).integers(0, 256, (80, 64), dtype=np.uint8) for i in range(2)]
-    figure = preprocessing_sheet(images, ["a", "b"], PreprocessConfig(image_size=32))
-    assert len(figure.axes) == 2 * 5
-    assert figure.axes[-1].get_title() == "resized, 32 x 32"
 
 
 @pytest.mark.parametrize(
