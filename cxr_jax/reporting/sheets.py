@@ -36,6 +36,7 @@ _ENDS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "contrast": ("contrast × {:g}", lambda end: end.contrast),
     "gamma": ("gamma {:g}", lambda end: end.gamma),
     "noise": ("noise of {:g} of white", lambda end: end.noise),
+    "clahe": ("CLAHE, clip limit {:g}", lambda end: end.clahe),
     "erase": ("{:g} of the area erased", lambda end: np.prod(end.erase[2:])),
 }
 """Field of an AugmentConfig → the title of a range's end, and the value in it."""

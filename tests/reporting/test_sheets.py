@@ -1,7 +1,5 @@
 """Sheets of pictures: what is on them, in its true greys and proportions."""
 
-import dataclasses
-
 import jax
 import numpy as np
 import pytest
@@ -18,7 +16,7 @@ from cxr_jax.reporting.sheets import (
 )
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (32, 32, 1), dtype=np.uint8)
-ALL = AugmentConfig(contrast=0.2, gamma=0.3, noise=0.05, erase=0.5)
+ALL = AugmentConfig(contrast=0.2, gamma=0.3, noise=0.05, clahe=0.5, erase=0.5)
 
 
 def test_the_sheet_has_a_row_an_image_and_a_column_a_stage():
@@ -69,6 +67,7 @@ def test_each_range_is_shown_at_both_ends_or_from_nothing():
         ("contrast × 0.8", "contrast × 1.2"),
         ("gamma 0.7", "gamma 1.3"),
         (None, "noise of 0.05 of white"),
+        ("CLAHE, clip limit 1", "CLAHE, clip limit 4"),
         (None, "0.1 of the area erased"),
     ]
     unit = jax.numpy.asarray(IMAGE, jax.numpy.float32) / 255
@@ -77,8 +76,9 @@ def test_each_range_is_shown_at_both_ends_or_from_nothing():
 
 
 def test_a_range_of_nothing_is_not_shown():
-    off = {field.name: 0.0 for field in dataclasses.fields(ALL) if field.type is float}
-    assert end_pictures(IMAGE, AugmentConfig(**{**off, "erase_area": 0.1})) == []
+    ranges = ("rotation", "height_shift", "width_shift", "shear", "brightness", "flip")
+    config = AugmentConfig(**dict.fromkeys(ranges, 0.0))
+    assert [high[0] for _, high in end_pictures(IMAGE, config)] == ["zoom 1.1"]
 
 
 def test_draws_are_the_keys():
