@@ -11,7 +11,7 @@ from tiny_run import tiny_config
 from cxr_jax.augment import AugmentConfig
 from cxr_jax.commands import main
 from cxr_jax.preprocess import Crop, PreprocessConfig
-from cxr_jax.training.config import to_json
+from cxr_jax.training.config_json import to_json
 from experiments import mammography
 
 FIGURES = ["preprocessing", "augmentations", "draws"]
