@@ -27,7 +27,7 @@ class _Rule(NamedTuple):
 
 
 _SCANNED = _Rule(straight=0.6, step=0.08, depth=1)
-_CONSTANT = _Rule(straight=0.3, step=0.0, depth=6)
+_CONSTANT = _Rule(straight=0.3, step=0.0, depth=3)
 _STRIP = _Rule(straight=0.5, step=0.08, depth=0)
 _THIN = _Rule(straight=0.8, step=0.0, depth=2)  # constant too, but air may be by chance
 
@@ -48,6 +48,8 @@ def find_borders(
         strip = (film[:rows, ::every].astype(np.float32) - low) / max(high - low, 1e-6)
         if not _may_have_band(strip, unit):
             continue
+        # Whole rows of one value are no film, even if they are few and air is as dark.
+        border[: np.argmax(np.append(np.ptp(strip, axis=1), 1) > 0)] = True
         known = border[:rows, ::every].copy()
         for band, rule in _bands(strip, black):
             band |= known
