@@ -138,7 +138,8 @@ def _rows(
     if missing:
         raise DataError(
             f"{path}: no column {', '.join(map(repr, missing))} in the header; "
-            f"found {', '.join(name for name in header if name)}; get the original file"
+            f"found {', '.join(' '.join(name.split()) for name in header if name)}; "
+            "get the original file"
         )
     wanted = dict.fromkeys((*columns, *optional, *(filter(None, header) if others else ())))
     at = [header.index(column) for column in wanted if column in header]
