@@ -10,5 +10,5 @@ from cxr_jax.host_image import HostImage
 def fingerprint(image: HostImage) -> str:
     """32 hex digits of SHA-256, equal only for images of the same depth, shape and pixels."""
     digest = hashlib.sha256(f"{image.dtype} {image.shape}".encode())
-    digest.update(np.ascontiguousarray(image))
+    digest.update(np.ascontiguousarray(image).data)
     return digest.hexdigest()[:32]
