@@ -1,7 +1,8 @@
 """Networks: a config, `init(key, config, image_shape)`, `apply(config, variables, images, …)`."""
 
-from cxr_jax.models.densenet import VARIANTS, DenseNetConfig, by_name, depths
+from cxr_jax.models.densenet import VARIANTS, DenseNetConfig, by_name
 from cxr_jax.models.network import NetworkConfig, apply, check_image_shape, init
+from cxr_jax.models.parts import depths, part_names, parts
 from cxr_jax.models.segmenter import SegmenterConfig
 
 __all__ = [
@@ -14,4 +15,6 @@ __all__ = [
     "check_image_shape",
     "depths",
     "init",
+    "part_names",
+    "parts",
 ]

@@ -1,4 +1,4 @@
-"""DenseNet-121, 169, 201, 264 and a tiny one: densely connected convolutional networks.
+"""DenseNet-121, 161, 169, 201, 264 and a tiny one: densely connected convolutional networks.
 
 Huang, Liu, van der Maaten, Weinberger: Densely Connected Convolutional Networks, CVPR 2017
 (https://arxiv.org/abs/1608.06993), table 1. Geometry, initialisation, names of the layers and
@@ -9,12 +9,12 @@ import dataclasses
 from typing import Any
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from cxr_jax.models.layers import BatchNorm, Moments, convolution, moments
+from cxr_jax.models.parts import part_names
 from cxr_jax.settings import check_choices, setting
 
 
@@ -34,7 +34,10 @@ class DenseNetConfig:
       dtype: "float32" or "bfloat16", of the computation. Parameters, statistics and logits are
         float32 with either.
       mean, std: the standardisation (x - mean) / std that the model expects of images in [0, 1];
-        one number, or one a channel.
+        one number, or one a channel. With one a channel, images of a single channel are repeated
+        by it: grey under ImageNet's three means and scales.
+      frozen: names of `parts` that training leaves as they are: no gradient, no dropout, and norm
+        layers that use and keep their running statistics, as in evaluation.
     """
 
     block_sizes: tuple[int, ...]
@@ -48,6 +51,7 @@ class DenseNetConfig:
     dtype: str = setting("float32", "precision of compute", choices=("float32", "bfloat16"))
     mean: float | tuple[float, ...] = 0.5
     std: float | tuple[float, ...] = 0.25
+    frozen: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_choices(self)
@@ -69,6 +73,14 @@ class DenseNetConfig:
                 )
         if np.min(self.std) <= 0:
             raise ValueError(f"std must be positive, got {self.std}")
+        for part in self.frozen:
+            if part not in self.parts:
+                raise ValueError(f"frozen parts must be of {', '.join(self.parts)}, got {part!r}")
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What can be frozen, from the image to the output."""
+        return part_names(len(self.block_sizes))
 
     @property
     def smallest_image(self) -> int:
@@ -83,6 +95,12 @@ class DenseNetConfig:
     def densenet121(cls, **fields: Any) -> "DenseNetConfig":
         """DenseNet-121 of table 1."""
         return cls(block_sizes=(6, 12, 24, 16), **fields)
+
+    @classmethod
+    def densenet161(cls, **fields: Any) -> "DenseNetConfig":
+        """DenseNet-161: the wider one of the authors' code and torchvision, not in table 1."""
+        wide = {"growth_rate": 48, "stem_features": 96}
+        return cls(**{"block_sizes": (6, 12, 36, 24), **wide, **fields})
 
     @classmethod
     def densenet169(cls, **fields: Any) -> "DenseNetConfig":
@@ -107,6 +125,7 @@ class DenseNetConfig:
 
 VARIANTS = {
     "densenet121": DenseNetConfig.densenet121,
+    "densenet161": DenseNetConfig.densenet161,
     "densenet169": DenseNetConfig.densenet169,
     "densenet201": DenseNetConfig.densenet201,
     "densenet264": DenseNetConfig.densenet264,
@@ -123,26 +142,6 @@ def by_name(name: str, *, num_classes: int, **fields: Any) -> DenseNetConfig:
     if name not in VARIANTS:
         raise ValueError(f"model must be one of {', '.join(VARIANTS)}, got {name!r}")
     return VARIANTS[name](num_classes=num_classes, **fields)
-
-
-def depths(config: DenseNetConfig, params: Any) -> Any:
-    """How far each parameter is from the output: 0 the head, 1 the last block with its norm, …
-
-    A transition counts with the block before it, and the stem with the first block.
-
-    Returns:
-      A tree of integers in the structure of params.
-    """
-    blocks = len(config.block_sizes)
-    block_of = {"conv0": 1, "norm0": 1, f"norm{blocks + 1}": blocks}
-    for i in range(1, blocks + 1):
-        block_of |= {f"denseblock{i}": i, f"transition{i}": i}
-
-    def depth(path: Any, leaf: Any) -> int:
-        part, name = path[0].key, path[1].key
-        return blocks + 1 - block_of[name] if part == "features" else 0
-
-    return jax.tree_util.tree_map_with_path(depth, params)
 
 
 class DenseLayer(nn.Module):
@@ -225,13 +224,18 @@ class Features(nn.Module):
         Their sides are 1/2, 1/4, 1/8, … of the image's.
         """
         config = self.config
+
+        def learns(part: str) -> bool:
+            return train and part not in config.frozen
+
         x = images.astype(config.dtype)
         x = convolution(config.stem_features, 7, stride=2, dtype=config.dtype, name="conv0")(x)
-        x = nn.relu(BatchNorm(name="norm0")(x, moments(x) if train else None))
+        x = nn.relu(BatchNorm(name="norm0")(x, moments(x) if learns("stem") else None))
         maps = [x]
         x = nn.max_pool(x, (3, 3), (2, 2), padding=((1, 1), (1, 1)))
         for i, size in enumerate(config.block_sizes, start=1):
-            x, batch = DenseBlock(config, size, name=f"denseblock{i}")(x, train=train)
+            block = DenseBlock(config, size, name=f"denseblock{i}")
+            x, batch = block(x, train=learns(f"block{i}"))
             if i < len(config.block_sizes):
                 before, x = Transition(config, name=f"transition{i}")(x, batch)
                 maps.append(before)

@@ -13,14 +13,16 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, UInt32
 
 from cxr_jax.models.layers import draw
+from cxr_jax.models.parts import hold
 
 
 @runtime_checkable
 class NetworkConfig(Protocol):
     """What training asks of a network's config.
 
-    `mean` and `std` are of the standardisation that it expects, `smallest_image` is a side in
-    pixels, `module()` the Linen module: (images, *, train) -> outputs.
+    `mean` and `std` are of the standardisation that it expects, `frozen` the parts that training
+    leaves alone, `smallest_image` is a side in pixels, `module()` the Linen module: (images, *,
+    train) -> outputs.
     """
 
     @property
@@ -34,6 +36,9 @@ class NetworkConfig(Protocol):
 
     @property
     def std(self) -> float | tuple[float, ...]: ...
+
+    @property
+    def frozen(self) -> tuple[str, ...]: ...
 
     @property
     def smallest_image(self) -> int: ...
@@ -94,7 +99,7 @@ def apply(
       variables: {"params": ..., "batch_stats": ...} as `init` makes them.
       images: float, standardised: (x - config.mean) / config.std of x in [0, 1].
       train: normalise with the statistics of this batch, update the running ones with them, and
-        drop out. Otherwise normalise with the running ones.
+        drop out, but in frozen parts. Otherwise normalise with the running ones.
       key: for dropout; needed where train is true and config.dropout is not 0.
 
     Returns:
@@ -114,7 +119,7 @@ def apply(
     if config.dropout and key is None:
         raise ValueError(f"dropout = {config.dropout} needs a key in training, got None")
     outputs, updates = module.apply(
-        variables,
+        {**variables, "params": hold(variables["params"], config.frozen)},
         images,
         train=True,
         mutable=["batch_stats"],

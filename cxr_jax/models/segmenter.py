@@ -59,6 +59,11 @@ class SegmenterConfig:
         return self.encoder.std
 
     @property
+    def frozen(self) -> tuple[str, ...]:
+        """Of the encoder and the classifier's head."""
+        return self.encoder.frozen
+
+    @property
     def smallest_image(self) -> int:
         """Side in pixels."""
         return self.encoder.smallest_image

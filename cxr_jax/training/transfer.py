@@ -92,7 +92,7 @@ def fine_tuning(
     """What stage 2 chains behind its optimizer: earlier blocks learn later, and less."""
     assert isinstance(network, models.DenseNetConfig)
     return optim.by_depth(
-        functools.partial(models.depths, network),
+        functools.partial(models.depths, len(network.block_sizes)),
         decay=stages.lr_decay,
         unfreeze_every=round(stages.unfreeze_every * steps_per_epoch),
         deepest=len(network.block_sizes),

@@ -98,6 +98,7 @@ def test_training_equals_torchvision_in_logits_and_running_statistics(goldens, s
             marks=pytest.mark.smoke,
         ),
         (DenseNetConfig.densenet121(num_classes=18), 6_966_034),
+        (DenseNetConfig.densenet161(num_classes=1000, in_channels=3), 28_681_000),
         (DenseNetConfig.densenet169(num_classes=1000, in_channels=3), 14_149_480),
         (DenseNetConfig.densenet201(num_classes=1000, in_channels=3), 20_013_928),
         (DenseNetConfig.densenet264(num_classes=1000, in_channels=3), 33_337_704),
@@ -124,6 +125,7 @@ def test_every_variant_is_reached_by_its_name():
         ({"dtype": "float16"}, "dtype must be one of float32, bfloat16, got 'float16'"),
         ({"mean": (0.5, 0.5)}, "mean must be one number or one for each of 1 channels"),
         ({"std": 0.0}, "std must be positive, got 0"),
+        ({"frozen": ("block2",)}, "frozen parts must be of stem, block1, head, got 'block2'"),
     ],
 )
 def test_a_wrong_config_is_refused(fields, message):
@@ -256,7 +258,7 @@ def test_statistics_of_a_single_value_are_refused(variables):
 def test_depths_count_from_the_head():
     config = DenseNetConfig.tiny(num_classes=2)
     params = init(jax.random.key(0), config, (32, 32, 1))["params"]
-    found = depths(config, params)
+    found = depths(len(config.block_sizes), params)
     assert jax.tree.structure(found) == jax.tree.structure(params)
     by_layer = {name: set(jax.tree.leaves(tree)) for name, tree in found["features"].items()}
     assert set(jax.tree.leaves(found["classifier"])) == {0}
