@@ -3,8 +3,8 @@
 Get it from https://bimcv.cipf.es/bimcv-projects/padchest/. The folder holds
 `PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv`, as it comes (`.csv.gz`) or unpacked, and the
 images (16-bit PNG), in the folders `0` to `54` that the table names ("ImageDir"), or all in one:
-this folder, or `images/` in it. Some files of the distribution are missing or truncated: train
-with `--on_bad_image=skip`.
+this folder, or `images/` in it, which may have the 55 folders too. Some files of the distribution
+are missing or truncated, which the experiments leave out (`--on_bad_image=skip`).
 
 "Labels" is a list. A finding that is in none of a report's sentences is 0; beside its own name a
 label has the finding of the vocabulary that it is a kind of ("rib fracture" is a "Fracture" too).
@@ -29,7 +29,7 @@ from cxr_jax.pipeline.record import NO_FINDING, Record
 _SOURCE = "https://bimcv.cipf.es/bimcv-projects/padchest/"
 _TABLE = "PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv"
 _COLUMNS = ("ImageID", "ImageDir", "PatientID", "Projection", "Labels")
-_FOLDERS = (*map(str, range(55)), "", "images")
+_FOLDERS = [f"{home}{number}" for home in ("", "images/") for number in ("", *range(55))]
 
 _ITEM = r"""'[^']*'|"[^"]*"|nan"""
 _LIST = re.compile(rf"\[\s*(?:(?:{_ITEM})\s*(?:,\s*(?:{_ITEM})\s*)*)?\]")

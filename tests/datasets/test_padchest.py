@@ -56,6 +56,15 @@ def test_missing_and_truncated_files_keep_their_records(tmp_path):
         decode(records[3].path)
 
 
+def test_the_folders_may_be_in_a_folder_of_images(tmp_path):
+    miniature(tmp_path)
+    (tmp_path / "images").mkdir()
+    for name in ("0", "11", "54"):
+        (tmp_path / name).rename(tmp_path / "images" / name)
+    record = padchest.read(tmp_path)[1]
+    assert record.path == tmp_path / "images/11" / record.image
+
+
 @pytest.mark.parametrize("cell", ["", "11", "11.0"])
 def test_the_folder_of_an_image_may_be_written_in_several_ways(tmp_path, cell):
     miniature(tmp_path)

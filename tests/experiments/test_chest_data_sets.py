@@ -13,7 +13,7 @@ CASES = {
     "nih": (chest_miniatures.nih, {}),
     "chexpert": (chest_miniatures.chexpert, {}),
     "mimic_cxr": (chest_miniatures.mimic_cxr, {}),
-    "padchest": (chest_miniatures.padchest, {"on_bad_image": "skip"}),
+    "padchest": (chest_miniatures.padchest, {}),
     "vindr_cxr": (chest_dicom_miniatures.vindr_cxr, {"readers": "majority"}),
     "rsna_pneumonia": (chest_dicom_miniatures.rsna_pneumonia, {"finding": "Pneumonia"}),
 }
