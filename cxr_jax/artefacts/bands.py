@@ -15,6 +15,7 @@ _STEP = 0.06  # at a band's rim (fraction of the grey range over two pixels)
 _SHARP = 0.6  # of the greys' range within three pixels, share that this step is
 _VOTES = 0.6  # share of the pieces that see the rim, of those in which it would be seen
 _SEEN = 0.25  # and of all pieces
+_CHANGES = 6  # of the step's sign along a rim
 _STRAIGHT = 0.8  # pixels that a piece's rim may lie off the line
 _AIR, _BLACKER = 0.15, 0.006  # air beside a black band, and how much darker that is
 _WHITE = 0.9  # dense tissue beside a white band
@@ -43,7 +44,7 @@ def _rim(strip: Float32[np.ndarray, "depth length"]) -> Float[np.ndarray, "lengt
     index = np.clip(np.round(lines).astype(int), 0, deep - 1)
     seen, possible, strength = (
         np.take_along_axis(plane[:, None], index, axis=0).mean(axis=2)
-        for plane in (sees, could_see, np.minimum(step, 4 * _STEP))
+        for plane in (sees, could_see, np.minimum(np.abs(step), 4 * _STEP))
     )
     elected = (seen >= _SEEN) & (seen >= _VOTES * possible)
     for depth in np.flatnonzero(elected.any(axis=1))[::-1]:
@@ -62,7 +63,7 @@ def _steps(pieces: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Steps to the next depth; whether each is a rim; whether a rim would be seen there."""
     padded = np.pad(pieces, ((3, 3), (0, 0)), mode="edge")
     shifted = np.stack([padded[n : n + len(pieces)] for n in range(7)])  # 3 is not shifted
-    step = np.abs(shifted[4] - shifted[3])
+    step = shifted[4] - shifted[3]
     wide_step = np.maximum(np.abs(shifted[5] - shifted[3]), np.abs(shifted[4] - shifted[2]))
     outer, inner = shifted[1:3].mean(axis=0), shifted[4:6].mean(axis=0)
     blacker = (inner < _AIR) & (inner - outer > _BLACKER)
@@ -75,18 +76,20 @@ def _fitted(step: np.ndarray, line: np.ndarray, at: np.ndarray) -> np.ndarray | 
     """Fit the line to a fraction of a pixel; None where the steps bend away from it."""
     depth = np.arange(len(step))[:, None]
     near = np.where(np.abs(depth - line) <= 2.5, step, 0)
-    total = near.sum(axis=0)
+    total = np.abs(near).sum(axis=0)
     seen = total > _BLACKER
     if seen.sum() < _SEEN * len(at):
         return None
-    place, at = (near * depth).sum(axis=0)[seen] / total[seen], at[seen]
+    place, at = (np.abs(near) * depth).sum(axis=0)[seen] / total[seen], at[seen]
+    brighter = near.sum(axis=0)[seen] > 0
     keep = np.ones(len(at), bool)
     for _ in range(2):
         fit = np.polyfit(at[keep], place[keep], 1)
         keep = np.abs(np.polyval(fit, at) - place) < _STRAIGHT
         if keep.mean() < _VOTES or keep.sum() < _SEEN * len(line):
             return None
-    return fit
+    # A grey band is darker than the breast and brighter than air; tissue changes more often.
+    return fit if np.count_nonzero(np.diff(brighter[keep])) <= _CHANGES else None
 
 
 def _is_even(strip: np.ndarray, rim: np.ndarray) -> bool:
@@ -99,6 +102,6 @@ def _is_even(strip: np.ndarray, rim: np.ndarray) -> bool:
     usual = np.nanmedian(np.where(inside, strip, np.nan), axis=1, keepdims=True)
     near = cv2.blur(strip, (strip.shape[1] // 16 | 1, 1))  # CLAHE brightens a band in places
     return any(
-        np.mean(np.abs(strip - grey)[inside] < most) >= _SHARE
-        for grey, most in ((usual, _SAME), (near, _FLAT))
+        np.mean(np.abs(one - other)[inside] < most) >= _SHARE
+        for one, other, most in ((near, usual, _SAME), (strip, near, _FLAT))
     )

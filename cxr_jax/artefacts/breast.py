@@ -10,10 +10,12 @@ from jaxtyping import Bool, Float32
 
 from cxr_jax.artefacts.bands import find_bands
 from cxr_jax.artefacts.film import square
-from cxr_jax.artefacts.markers import Marker, around, find_markers, lies_on_skin
+from cxr_jax.artefacts.markers import Marker, around, find_markers, is_written
 
 _LEAST = 0.02  # area of a breast (fraction of the film)
 _REACH, _IN_AIR = 5, 0.05  # pixels beside a marker, and share of air in them off the breast
+_GAP = 45  # from air to tissue (of 255)
+_EVEN, _TAIL = 0.3, 0.5  # quartiles and darkest greys of air differ by less (of what to tissue)
 _SKIN = 0.18  # brightness of skin and the fat under it, from air to Otsu's threshold
 _BRIDGE, _HALO = 9, 11  # widths of what is cut off the breast, and of the air kept around it
 
@@ -30,26 +32,25 @@ def outside_breast(
     bands = find_bands(small)
     markers = find_markers(np.where(bands, 0, small))
     tissue = ~bands & ~_grown(_painted(markers, small.shape), 5)
-    if not tissue.any():
-        return bands
     bright = _brighter_than_air(small, tissue)
     air = ~bright & tissue
-    side = max(small.shape)
     removed = _painted(
         [
             marker
             for marker in markers
-            if devices or lies_on_skin(marker, side) or _meets_air(marker, air, tissue)
+            if devices
+            or is_written(marker, markers, small.shape)
+            or _meets_air(marker, air, tissue)
         ],
         small.shape,
     )
+    burned = bands | _grown(removed, 3)
     # What lies between and behind markers on the breast belongs to it.
     body = (bright | removed) & ~bands
     breast = _largest(cv2.morphologyEx(body.astype(np.uint8), cv2.MORPH_OPEN, square(_BRIDGE)))
     if breast.mean() < _LEAST:
-        return bands
-    breast = _filled(_grown(breast & ~removed, _HALO))
-    return ~breast | bands | _grown(removed, 3)
+        return burned
+    return ~_filled(_grown(breast & ~removed, _HALO)) | burned
 
 
 def _brighter_than_air(small: np.ndarray, tissue: np.ndarray) -> np.ndarray:
@@ -57,12 +58,29 @@ def _brighter_than_air(small: np.ndarray, tissue: np.ndarray) -> np.ndarray:
     weight = cv2.GaussianBlur(tissue.astype(np.float32), (0, 0), 2)
     smooth = cv2.GaussianBlur(np.where(tissue, small, np.float32(0)), (0, 0), 2)
     smooth /= np.maximum(weight, np.float32(1e-3))
-    low, high = smooth[tissue].min(), smooth[tissue].max()
+    low, high = np.percentile(smooth[tissue], (0, 99)) if tissue.any() else (0, 0)
     grey = np.clip((smooth - low) * (255 / max(high - low, 1e-6)), 0, 255).astype(np.uint8)
-    otsu, _ = cv2.threshold(grey[tissue], 0, 255, cv2.THRESH_OTSU)
-    dark = float(np.median(grey[tissue & (grey <= otsu)]))
-    # Well below Otsu's threshold, because the skin and the fat under it are nearly black.
-    return grey > dark + _SKIN * (otsu - dark)
+    return grey > _skin_level(grey[tissue])
+
+
+def _skin_level(grey: np.ndarray) -> float:
+    """The grey between air and breast; -1, so that all is breast, where there is no air.
+
+    Air is the darkest class of Otsu's that is even; fat beside gland is another, but not even.
+    """
+    least = _LEAST * len(grey)
+    while len(grey) > least:
+        otsu, _ = cv2.threshold(grey, 0, 255, cv2.THRESH_OTSU)
+        dark, bright = grey[grey <= otsu], grey[grey > otsu]
+        if not len(bright):
+            break
+        lowest, low, air, high = np.percentile(dark, (2, 25, 50, 75))
+        gap = np.median(bright) - air
+        if gap >= _GAP and high - low <= _EVEN * gap and air - lowest <= _TAIL * gap:
+            # Well below Otsu's threshold, because the skin and the fat under it are nearly black.
+            return float(air + _SKIN * (otsu - air))
+        grey = dark
+    return -1.0
 
 
 def _meets_air(marker: Marker, air: np.ndarray, tissue: np.ndarray) -> bool:

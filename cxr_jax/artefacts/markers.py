@@ -4,6 +4,7 @@ They are bright and as sharp as the film's pixels all around; no tissue is. A ni
 three sides, muscle and calcifications are rounder than letters and plates.
 """
 
+import math
 from typing import NamedTuple
 
 import cv2
@@ -20,6 +21,8 @@ _LONG = 0.35  # fraction of the side
 _RIM = ((0.22, 0.80), (0.42, 0.50))  # slope (fraction of its height a pixel), share of the rim
 _FALL, _DARK = 0.08, 0.75  # darker than the marker by this on this share of what surrounds it
 _PAPER = 0.6  # a plate's share that no letter covers
+_NEAR = 0.16  # from a side of the film (fraction of the side)
+_FINE = 300  # pixels of the side
 _SQUARE, _STROKES = 0.84, 0.80  # fills more of its rectangle, or less of its hull
 
 
@@ -42,6 +45,11 @@ class Marker(NamedTuple):
     brightness: float
     squareness: float
     solidity: float
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        (top, left), (height, width) = self.corner, self.mask.shape
+        return top + height / 2, left + width / 2
 
 
 def find_markers(film: Float32[np.ndarray, "height width"]) -> list[Marker]:
@@ -95,16 +103,31 @@ def around(
     return near[ring]
 
 
-def lies_on_skin(marker: Marker, side: int) -> bool:
-    """Tell a letter or a plate from clips, wires and calcifications, bright and sharp as well.
+def is_written(marker: Marker, markers: list[Marker], shape: tuple[int, ...]) -> bool:
+    """Tell a plate and letters from clips, wires and calcifications, bright and sharp as well.
 
-    Args:
-      marker: what lies in the breast.
-      side: the film's, in pixels; on a coarse one strokes and clusters of grains look alike.
+    Letters lie near a side of the film, or beside others of the same height.
     """
+    side = max(shape)
     if marker.squareness >= 0.88 and marker.breadth >= 0.025:
         return True  # a plate or a box
-    stroked = marker.solidity <= _STROKES and side >= 300
+    if not _is_letter(marker, side):
+        return False
+    row, column = marker.centre
+    high = marker.mask.shape[0]
+    if min(row, column, shape[0] - row, shape[1] - column) < _NEAR * side:
+        return True
+    return any(
+        _is_letter(other, side)
+        and abs(other.mask.shape[0] - high) <= 0.2 * high
+        and 0.6 < math.dist(marker.centre, other.centre) / high < 2
+        for other in markers
+    )
+
+
+def _is_letter(marker: Marker, side: int) -> bool:
+    # On a coarse film strokes and clusters of grains look alike.
+    stroked = marker.solidity <= _STROKES and side >= _FINE
     return stroked and marker.brightness >= _WHITE and 0.022 <= marker.length <= 0.08
 
 
