@@ -38,15 +38,16 @@ def _rim(strip: Float32[np.ndarray, "depth length"]) -> Float[np.ndarray, "lengt
     """Where the deepest band along the upper side ends; 0 where there is none."""
     deep, length = strip.shape
     pieces = cv2.resize(strip, (_PIECES, deep), interpolation=cv2.INTER_AREA)
-    step, sees, could_see = _steps(pieces)
+    step, *planes = _steps(pieces)
     at = (np.arange(_PIECES) - (_PIECES - 1) / 2) * (length / _PIECES)
-    lines = np.arange(deep)[:, None, None] + _SLOPES[:, None] * at
-    index = np.clip(np.round(lines).astype(int), 0, deep - 1)
-    seen, possible, strength = (
-        np.take_along_axis(plane[:, None], index, axis=0).mean(axis=2)
-        for plane in (sees, could_see, np.minimum(np.abs(step), 4 * _STEP))
+    lines = np.round(np.arange(deep)[:, None, None] + _SLOPES[:, None] * at).astype(int)
+    on_strip = (lines >= 0) & (lines < deep)
+    index = np.clip(lines, 0, deep - 1)
+    seen, white, tissue, strength = (
+        (np.take_along_axis(plane[:, None], index, axis=0) * on_strip).mean(axis=2)
+        for plane in planes
     )
-    elected = (seen >= _SEEN) & (seen >= _VOTES * possible)
+    elected = (seen >= _VOTES) | ((white >= _SEEN) & (white >= _VOTES * (1 - tissue)))
     for depth in np.flatnonzero(elected.any(axis=1))[::-1]:
         near = slice(max(0, depth - 3), depth + 1)
         best = np.where(elected[near], strength[near], 0)
@@ -59,17 +60,25 @@ def _rim(strip: Float32[np.ndarray, "depth length"]) -> Float[np.ndarray, "lengt
     return np.zeros(length)
 
 
-def _steps(pieces: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Steps to the next depth; whether each is a rim; whether a rim would be seen there."""
+def _steps(pieces: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Steps to the next depth; whether a band ends there, a white one, or white tissue follows on
+    white, which hides an end; how strong the steps are."""
     padded = np.pad(pieces, ((3, 3), (0, 0)), mode="edge")
     shifted = np.stack([padded[n : n + len(pieces)] for n in range(7)])  # 3 is not shifted
     step = shifted[4] - shifted[3]
     wide_step = np.maximum(np.abs(shifted[5] - shifted[3]), np.abs(shifted[4] - shifted[2]))
     outer, inner = shifted[1:3].mean(axis=0), shifted[4:6].mean(axis=0)
     blacker = (inner < _AIR) & (inner - outer > _BLACKER)
-    sees = ((wide_step > _STEP) | blacker) & (wide_step > _SHARP * np.ptp(shifted, axis=0))
-    sees = cv2.dilate(sees.astype(np.uint8), np.ones((3, 1), np.uint8)) > 0
-    return step, sees, sees | (np.minimum(outer, inner) <= _WHITE)
+    ends = ((wide_step > _STEP) | blacker) & (wide_step > _SHARP * np.ptp(shifted, axis=0))
+    ends = cv2.dilate(ends.astype(np.uint8), np.ones((3, 1), np.uint8)) > 0
+    white = outer > _WHITE
+    return (
+        step,
+        ends.astype(np.float32),
+        (ends & white).astype(np.float32),
+        (~ends & white & (inner > _WHITE)).astype(np.float32),
+        np.minimum(np.abs(step), 4 * _STEP),
+    )
 
 
 def _fitted(step: np.ndarray, line: np.ndarray, at: np.ndarray) -> np.ndarray | None:
