@@ -60,11 +60,13 @@ def _seen_by(
     """The same of one run alone; "" for no warning."""
     images, patients = _learnt_from(folder / "split.csv")
     found: dict[int, str] = {}
-    if dataset == config.dataset and dataset not in datasets.DRAWN:
+    names = config.dataset.split(",")
+    if dataset in names and dataset not in datasets.DRAWN:
+        prefix = f"{dataset}/" if len(names) > 1 else ""
         found = {
-            position: f"patient {record.patient} is in {patients[record.patient]}"
+            position: f"patient {record.patient} is in {patients[prefix + record.patient]}"
             for position, record in enumerate(records)
-            if record.patient in patients
+            if prefix + record.patient in patients
         }
         if dataset not in ("folder", "csv"):
             return found, ""

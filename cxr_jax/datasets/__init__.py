@@ -49,8 +49,15 @@ _SAME_FILMS = (
 
 
 def shares_films(one: str, other: str) -> bool:
-    """Whether two different data sets show the same films under other names."""
-    return one != other and any({one, other} <= same for same in _SAME_FILMS)
+    """Whether two different data sets show the same films under other names.
+
+    Either may be several with commas between.
+    """
+    return one != other and any(
+        a == b or any({a, b} <= same for same in _SAME_FILMS)
+        for a in one.split(",")
+        for b in other.split(",")
+    )
 
 
 def read(

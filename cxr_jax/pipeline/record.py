@@ -79,6 +79,7 @@ class Record:
       image: the name that outputs show, unique in its data set (e.g. "00000129_000.png").
       path: the file to decode.
       patient: whoever shares this never gets into two splits.
+      dataset: the data set, where several are read together.
       view: "PA", "AP", "CC", "MLO", …; "" where the data set does not say.
       laterality: of a breast, "L" or "R"; "" where the data set does not say.
       labels: finding, by its name in `findings`, -> 1 (present), 0 (absent), UNCERTAIN, or NaN: the
@@ -95,6 +96,7 @@ class Record:
     image: str
     path: Path
     patient: str
+    dataset: str = ""
     view: str = ""
     laterality: str = ""
     labels: Mapping[str, float] = dataclasses.field(default_factory=dict)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from pathlib import Path
 from typing import Any
 
 from cxr_jax.augment import AugmentConfig
@@ -55,8 +56,12 @@ class Config:
     views: tuple[str, ...] = setting((), "views to keep, such as PA,AP; all where empty")
 
     # The data.
-    dataset: str = setting("phantom", "the data set", choices=NAMES)
-    data_dir: str | None = setting(None, "folder of the data set; the phantoms need none")
+    dataset: str = setting(
+        "phantom", f"the data set, or several with commas between: {', '.join(NAMES)}"
+    )
+    data_dir: str | None = setting(
+        None, "folder of the data set, or of each with commas between; the phantoms need none"
+    )
     reader: ReaderConfig = ReaderConfig()
     validation_fraction: float = setting(
         0.15, "held out to choose model and operating point", unit="fraction of patients"
@@ -142,6 +147,7 @@ class Config:
         object.__setattr__(self, "finding", canonical(self.finding))
         object.__setattr__(self, "findings", tuple(map(canonical, self.findings)))
         check_choices(self)
+        self._check_sources()
         self._check_findings()
         positive = (
             "lr",
@@ -193,11 +199,35 @@ class Config:
             )
         if self.fold is not None:
             parse_fold(self.fold)
-        if self.dataset not in DRAWN and self.data_dir is None:
+
+    def _check_sources(self) -> None:
+        names = self.dataset.split(",")
+        for name in names:
+            if name not in NAMES:
+                raise ValueError(f"dataset must be one of {', '.join(NAMES)}, got {name!r}")
+        if len(set(names)) < len(names):
+            raise ValueError(f"dataset must name different data sets, got {self.dataset}")
+        if self.data_dir is None and (len(names) > 1 or names[0] not in DRAWN):
             raise ValueError(
-                f"dataset {self.dataset} needs data_dir, the folder that holds it: "
-                f"--dataset={self.dataset} --data_dir=FOLDER"
+                f"dataset {self.dataset} needs data_dir, the folder that holds it (of several "
+                f"data sets the folder of each): --dataset={self.dataset} "
+                f"--data_dir={','.join(['FOLDER'] * len(names))}"
             )
+        if len(names) > 1 and str(self.data_dir).count(",") != len(names) - 1:
+            raise ValueError(
+                f"data_dir must name a folder of each of the {len(names)} data sets, with commas "
+                f"between, got {self.data_dir}"
+            )
+
+    @property
+    def sources(self) -> list[tuple[str, Path]]:
+        """Name and folder of each data set; none where it is drawn."""
+        names = self.dataset.split(",")
+        if self.data_dir is None:
+            return []
+        folders = self.data_dir.split(",") if len(names) > 1 else [self.data_dir]
+        paths = [Path(folder).expanduser() for folder in folders]
+        return list(zip(names, paths, strict=True))
 
     def _check_findings(self) -> None:
         if not self.findings:

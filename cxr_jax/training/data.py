@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from cxr_jax import datasets
+from cxr_jax.datasets.together import read_together
 from cxr_jax.errors import CheckpointError, DataError
 from cxr_jax.pipeline.leaks import without_leaks
 from cxr_jax.pipeline.prepare import Prepared, prepare
@@ -79,15 +80,7 @@ def load_data(config: Config, cache_dir: Path) -> RunData:
         decoding=config.decode,
     )
     labels = labels[prepared.kept]
-    splits = split_by_patient(
-        prepared.records,
-        labels,
-        seed=config.seed,
-        validation=config.validation_fraction,
-        test=config.test_fraction,
-        fold=parse_fold(config.fold) if config.fold else None,
-        inherited=inherited_splits(config),
-    )
+    splits = _split(config, prepared.records, labels)
     splits = without_leaks(prepared.records, splits, prepared.fingerprints, on_leak=config.on_leak)
     if config.stages is not None and config.stages.stage in ("2", "scratch"):
         splits = _hide_labels(splits, config.stages.train_labels, seed=config.seed)
@@ -124,6 +117,27 @@ def _select(
         blanks=config.blanks,
         keep_uncertain=config.uncertain != "ignore",
     )
+
+
+def _split(
+    config: Config, records: Sequence[Record], labels: Float[np.ndarray, "image finding"]
+) -> list[str]:
+    """Divide each data set by itself, as some prescribe their splits and others do not."""
+    inherited = inherited_splits(config)
+    of = np.array([record.dataset for record in records])
+    splits = np.full(len(records), "", object)
+    for dataset in dict.fromkeys(of):
+        at = np.flatnonzero(of == dataset)
+        splits[at] = split_by_patient(
+            [records[int(i)] for i in at],
+            labels[at],
+            seed=config.seed,
+            validation=config.validation_fraction,
+            test=config.test_fraction,
+            fold=parse_fold(config.fold) if config.fold else None,
+            inherited=inherited,
+        )
+    return splits.tolist()
 
 
 def _settle(
@@ -189,15 +203,17 @@ def _check_classes(data: RunData) -> None:
 
 
 def read_records(config: Config, cache_dir: Path) -> list[Record]:
-    """All records of a config's data set, which is drawn where that is its way.
+    """All records of a config's data sets; one is drawn where that is its way.
 
     Raises:
       DataError: the data set cannot be used; the message names file and cure.
       WorkspaceError: the cache cannot be written.
     """
-    if config.data_dir is not None:
-        data_dir = Path(config.data_dir).expanduser()
-        return datasets.read(config.dataset, data_dir, config.reader, cache_dir=cache_dir)
+    if len(config.sources) > 1:
+        return read_together(config.sources, config.reader, cache_dir=cache_dir)
+    if config.sources:
+        name, data_dir = config.sources[0]
+        return datasets.read(name, data_dir, config.reader, cache_dir=cache_dir)
     with console.bar(config.phantom_count, "drawing phantoms", unit="img") as bar:
         folder = datasets.draw(
             config.dataset,

@@ -55,6 +55,13 @@ RECIPES = {
         "zoom": 0.1,
         "brightness": 0.0,
     },
+    "findings": {
+        **ALL,
+        **CHEST,
+        "findings": ("all",),
+        "crop": (0.06, 0.06, 0.20, 0.12),
+        "class_weights": None,
+    },
     "pneumothorax": {
         **ALL,
         **CHEST,

@@ -74,9 +74,8 @@ def test_the_best_epoch_has_the_highest_mean_auroc(run):
 
 
 def test_a_resumed_run_ends_in_the_same_bits(run, tmp_path, cache):
-    config = {"findings": ("all",), "workdir": str(tmp_path / "again")}
-    fit(tiny_config(tmp_path, cache, **config, max_steps=5))
-    again = fit(tiny_config(tmp_path, cache, **config, resume=True))
+    fit(tiny_config(tmp_path / "again", cache, findings=("all",), max_steps=5))
+    again = fit(tiny_config(tmp_path / "again", cache, findings=("all",), resume=True))
     np.testing.assert_array_equal(probabilities(again), probabilities(run))
 
 
@@ -137,7 +136,7 @@ def test_uncertain_labels_count_in_training_alone(monkeypatch, cache, tmp_path, 
         """As if the reports of every third film said perhaps, and nothing of the other finding."""
         records = data_module.datasets.read("phantom", films)
         for record in records[::3]:
-            record.labels |= {"Cardiomegaly": UNCERTAIN, "Pneumothorax": float("nan")}
+            record.labels.update({"Cardiomegaly": UNCERTAIN, "Pneumothorax": float("nan")})
         doubted.update(record.image for record in records[::3])
         return records
 
@@ -161,7 +160,7 @@ def test_a_finding_without_both_classes_in_training_is_said(monkeypatch, cache, 
     def all_enlarged(config, cache_dir):
         records = data_module.datasets.read("phantom", films)
         for record in records:
-            record.labels |= {"Cardiomegaly": 1.0}
+            record.labels.update({"Cardiomegaly": 1.0})
         return records
 
     films = datasets.draw("phantom", cache, count=64, seed=0, image_size=64)
