@@ -46,7 +46,7 @@ def seen(
         in_run, warning = _seen_by(folder, config, records, dataset=dataset, cache_dir=cache_dir)
         found = in_run | found
         told += [warning] if warning else []
-        if shares_films(config.dataset, dataset):
+        if any(shares_films(name, dataset) for name in config.dataset.split(",")):
             told.append(
                 f"{dataset} and {config.dataset}, which the run has learnt from, show the same "
                 "films under other names, so that images may have been seen in training"
