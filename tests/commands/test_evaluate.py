@@ -211,7 +211,7 @@ def test_help_names_every_command_and_each_has_its_own(capsys):
         assert f"    {name}" in text
         with pytest.raises(SystemExit, match="0"):
             main([name, "--help"])
-        assert f"cxr {name} --run=RUN" in capsys.readouterr().out
+        assert f"usage: cxr {name} " in capsys.readouterr().out
 
 
 def test_the_console_script_is_main():
