@@ -20,6 +20,7 @@ from pathlib import Path
 
 from cxr_jax.datasets.chexpert import OBSERVATIONS, labels_of
 from cxr_jax.datasets.files import find_table, inside, require_images, require_table
+from cxr_jax.datasets.reader_config import ReaderConfig
 from cxr_jax.datasets.table import read_table
 from cxr_jax.pipeline.findings import canonical
 from cxr_jax.pipeline.record import NO_FINDING, Record
@@ -41,8 +42,10 @@ def read(data_dir: Path, *, labeller: str = "chexpert") -> list[Record]:
       labeller: whose labels to take, "chexpert" or "negbio".
 
     Raises:
+      ValueError: labeller is another word.
       DataError: the folder, a table or all images are missing, or a line is malformed.
     """
+    ReaderConfig(labeller=labeller)
     metadata = require_table(data_dir, _TABLE.format("metadata"), source=_SOURCE)
     labels = _labels(require_table(data_dir, _TABLE.format(labeller), source=_SOURCE))
     splits = _splits(find_table(data_dir, _TABLE.format("split")))

@@ -30,6 +30,7 @@ from pathlib import Path
 
 from cxr_jax.datasets import nih_expert
 from cxr_jax.datasets.files import files_by_name, find_table, inside, require_table
+from cxr_jax.datasets.reader_config import ReaderConfig
 from cxr_jax.datasets.table import Row, read_names, read_table
 from cxr_jax.errors import DataError
 from cxr_jax.pipeline.record import NO_FINDING, Box, Record
@@ -70,8 +71,10 @@ def read(data_dir: Path, *, nih_labels: str = "mined") -> list[Record]:
         only the images that they saw are read.
 
     Raises:
+      ValueError: nih_labels is another word.
       DataError: the folder, the label file or all images are missing, or a line is malformed.
     """
+    ReaderConfig(nih_labels=nih_labels)
     label_file = require_table(data_dir, *_LABEL_FILES, source=_SOURCE)
     rows = read_table(label_file, ("Image Index", "Finding Labels", "Patient ID", "View Position"))
     if not rows:

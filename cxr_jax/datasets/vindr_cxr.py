@@ -27,6 +27,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cxr_jax.datasets.files import files_by_name, find_table, inside, require_images, require_table
+from cxr_jax.datasets.reader_config import ReaderConfig
 from cxr_jax.datasets.table import Row, read_table
 from cxr_jax.pipeline.findings import canonical
 from cxr_jax.pipeline.record import NO_FINDING, Box, Record
@@ -57,6 +58,7 @@ _READERS = 3
 _NONE = "No finding"
 _BOX = ("x_min", "y_min", "x_max", "y_max")
 _VALUES = {"": False, "0": False, "0.0": False, "1": True, "1.0": True}
+_SAME = {"Other diseases": "Other disease"}  # the two tables differ
 _IMPLIED = {kind: {"Fracture"} for kind in ("Clavicle fracture", "Rib fracture")}
 _OTHER = "abnormal"  # of a reader who denies "No finding" without naming one
 
@@ -73,8 +75,10 @@ def read(data_dir: Path, *, readers: str = "majority", reader_count: int = 3) ->
       reader_count: how many with "count".
 
     Raises:
+      ValueError: readers is another word, or reader_count is not in [1, 3].
       DataError: the folder, the tables or all images are missing, or a line is malformed.
     """
+    ReaderConfig(readers=readers, reader_count=reader_count)
     needed = {"any": 1, "majority": _READERS // 2 + 1, "count": reader_count}[readers]
     home = data_dir / "annotations" if (data_dir / "annotations").is_dir() else data_dir
     first = require_table(home, "train.csv", *_LABELS.values(), source=_SOURCE)
@@ -138,7 +142,7 @@ def _from_columns(table: Path) -> dict[str, _Marks]:
     """Image -> marks, of a table with a line a reader and a column a finding."""
     rows = read_table(table, ("image_id", _NONE), optional=("rad_id",), others=True)
     columns = {
-        column: {canonical(column)} | _IMPLIED.get(column, set())
+        column: {_SAME.get(column, canonical(column)), *_IMPLIED.get(column, ())}
         for column in (rows[0].position if rows else ())
         if column not in ("image_id", "rad_id", _NONE)
     }

@@ -24,6 +24,15 @@ def _parameters(name):
 
 
 @pytest.mark.parametrize(
+    ("name", "option"), [("nih", "nih_labels"), ("mimic_cxr", "labeller"), ("vindr_cxr", "readers")]
+)
+def test_a_reader_refuses_other_values_by_name(name, option, tmp_path):
+    reader = importlib.import_module(f"cxr_jax.datasets.{name}")
+    with pytest.raises(ValueError, match=f"{option} must be one of .*, got 'other'"):
+        reader.read(tmp_path, **{option: "other"})
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"readers": "most"}, "readers must be one of any, majority, count, got 'most'"),

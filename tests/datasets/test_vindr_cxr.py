@@ -57,6 +57,7 @@ def test_physionets_images_have_a_split_and_a_consensus_is_one_reading(tmp_path)
         assert present(records[4]) == {"Rib fracture", "Fracture"}
     assert records[4].path == tmp_path / f"test/{records[4].image}.dicom"
     assert records[0].labels["Clavicle fracture"] == 0
+    assert records[0].labels.keys() == records[4].labels.keys()
 
 
 @LAYOUTS
