@@ -106,8 +106,7 @@ def _equalise(
     tile = _tile_shape(image.shape, tiles)
     more = ((0, tile[0] * down - height), (0, tile[1] * across - width))
     padded = jnp.pad(image, more, mode="reflect")
-    pixels = padded.reshape(down, tile[0], across, tile[1]).swapaxes(1, 2)
-    counts = _histograms(pixels.reshape(down * across, -1), bins)
+    counts = _histograms(padded.reshape(down, tile[0], across, tile[1]), bins)
     tables = _tables(counts, highest, tile[0] * tile[1]).astype(image.dtype).reshape(-1)
 
     rows, row_weights = _neighbours(height, down, tile[0])
@@ -127,19 +126,17 @@ def _equalise(
     return jnp.round(blended).astype(image.dtype)
 
 
-def _histograms(pixels: UInt[Array, "tile pixel"], bins: int) -> Int[Array, "tile bin"]:
-    def count(pixels: Array) -> Array:
-        first = jnp.arange(len(pixels), dtype=jnp.int32)[:, None] * bins
-        return (
-            jnp.zeros(len(pixels) * bins, jnp.int32)
-            .at[first + pixels]
-            .add(1, mode="promise_in_bounds")
-        )
+def _histograms(
+    pixels: UInt[Array, "down height across width"], bins: int
+) -> Int[Array, "tile bin"]:
+    across = pixels.shape[2]
+    first = bins * jnp.arange(across, dtype=jnp.int32)[:, None]
 
-    # A CPU runs one scatter on one core, and several at once.
-    parts = np.array_split(np.arange(len(pixels)), min(8, len(pixels)))
-    counts = [count(pixels[part[0] : part[-1] + 1]) for part in parts]
-    return jnp.concatenate(counts).reshape(-1, bins)
+    def count(row: UInt[Array, "height across width"]) -> Int[Array, "bin"]:
+        return jnp.zeros(across * bins, jnp.int32).at[first + row].add(1, mode="promise_in_bounds")
+
+    # A row of tiles at a time: a CPU runs one scatter on one core, but several side by side.
+    return jnp.stack([count(row) for row in pixels]).reshape(-1, bins)
 
 
 def _tables(
@@ -155,7 +152,18 @@ def _tables(
     counts = jnp.minimum(counts, highest) + share + one_more
     # OpenCV multiplies by this float32, which is not the same as dividing.
     scale = np.float32(bins - 1) / np.float32(area)
-    return jnp.round(jnp.cumsum(counts, axis=1).astype(jnp.float32) * scale)
+    return jnp.round(_running_sum(counts).astype(jnp.float32) * scale)
+
+
+def _running_sum(counts: Int[Array, "*tile bin"]) -> Int[Array, "*tile bin"]:
+    """jnp.cumsum over a power of 16, in a half (256) to a third (65536) of its time on a CPU."""
+    if counts.shape[-1] == 1:
+        return counts
+    blocks = counts.reshape(*counts.shape[:-1], -1, 16)
+    totals = blocks.sum(axis=-1)
+    before = (_running_sum(totals) - totals)[..., None]
+    first = np.arange(16) == 0
+    return ((blocks + before * first) @ np.tri(16, dtype=np.int32).T).reshape(counts.shape)
 
 
 def _neighbours(
