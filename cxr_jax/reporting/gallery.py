@@ -17,6 +17,10 @@ from cxr_jax.preprocess import Crop, PreprocessConfig, preprocess
 from cxr_jax.reporting.page import Section
 from cxr_jax.reporting.sheets import Titled, drawn_pictures, end_pictures, grid, stage_pictures
 
+_AUGMENTATIONS = (
+    "Each at both ends of its range. A positive rotation turns clockwise; a positive shift moves "
+    "the content up or to the left; a zoom below 1 magnifies."
+)
 _DRAWS = 8
 _MIXES = (1.0, 0.75, 0.5, 0.0)  # λ
 
@@ -60,8 +64,7 @@ def film_sections(
         Section(
             title=f"Augmentations alone, {film.title}",
             figure=(f"augmentations_{film.figure}", grid(alone, across=4)),
-            caption="Each at both ends of its range. A positive rotation turns clockwise; a "
-            "positive shift moves the content up or to the left; a zoom below 1 magnifies.",
+            caption=_AUGMENTATIONS if not augmentation.keras else "",
         ),
         Section(
             title=f"Augmentations together, {film.title}",
@@ -116,7 +119,7 @@ def target_sections(
             title=f"Mixup, λ ~ Beta({mixup_alpha:g}, {mixup_alpha:g})",
             text=[
                 "λ of film 1 and 1 − λ of film 2 are added up, and so are their labels. "
-                f"{share:.0%} of the draws of λ lie between 0.1 and 0.9."
+                f"{100 * share:.0f} % of the draws of λ lie between 0.1 and 0.9."
             ],
             figure=("mixup", grid([_mixed(batch, lam, finding) for lam in _MIXES], across=4)),
         ),

@@ -48,7 +48,8 @@ def main() -> None:
     warnings.simplefilter("ignore")
     print(
         f"{_processor()}, {len(cores)} cores and threads, Python {platform.python_version()}, "
-        f"NumPy {np.__version__}; load when it began {os.getloadavg()[0]:.1f}\n"
+        f"NumPy {np.__version__}; load when it began {os.getloadavg()[0]:.1f}. "
+        "Times ours: the median by ours, and what is asked of it.\n"
     )
     for count, size in BATCHES:
         films = _films(count, size)

@@ -103,36 +103,46 @@ def by_image(
 
 
 def table(title: str, contestants: Sequence[Contestant], images: np.ndarray) -> Iterator[str]:
-    """Measure, and give the lines of a table in Markdown; the first contestant is ours."""
-    ways: dict[str, tuple[str, Way]] = {}
+    """Measure, and give the lines of a table in Markdown.
+
+    Args:
+      title: stands above the names.
+      contestants: the first is ours.
+      images: [batch, height, width].
+    """
+    entered: dict[str, tuple[str, str, Way]] = {}
     missing: dict[str, ImportError] = {}
     for contestant in contestants:
         try:
-            ways[contestant.name] = _fastest(contestant.ways(images))
+            ways = contestant.ways(images)
+            entered[contestant.name] = contestant.versions(), *_fastest(ways)
         except ImportError as error:
             missing[contestant.name] = error
-    times = _take_turns({name: way for name, (_, way) in ways.items()})
+    times = _take_turns({name: way for name, (_, _, way) in entered.items()})
     yield f"| {' | '.join((title, *COLUMNS))} |"
     yield "|---" * (1 + len(COLUMNS)) + "|"
-    first = times.get(contestants[0].name)
     for contestant in contestants:
         name = contestant.name
         if name in missing:
             yield f"| {name} | not installed: {missing[name]}{' |' * len(COLUMNS)}"
             continue
-        how, way = ways[name]
-        median = statistics.median(times[name])
+        versions, how, way = entered[name]
         cells = (
             name,
-            contestant.versions(),
+            versions,
             how,
-            f"{1e3 * median:.1f}",
+            f"{1e3 * statistics.median(times[name]):.1f}",
             f"{1e3 * min(times[name]):.1f}",
-            f"{median / statistics.median(first):.2f}" if first else "",
+            _ratio(times[name], times.get(contestants[0].name)),
             "" if contestant.goal is None else f">= {contestant.goal:.2f}",
             f"{way.bytes_accessed / 1e6:.1f}" if isinstance(way, Compiled) else "",
         )
         yield f"| {' | '.join(cells)} |"
+
+
+def _ratio(times: Sequence[float], ours: Sequence[float] | None) -> str:
+    """Of the medians."""
+    return "" if ours is None else f"{statistics.median(times) / statistics.median(ours):.2f}"
 
 
 def _fastest(ways: Mapping[str, Way]) -> tuple[str, Way]:
