@@ -176,7 +176,7 @@ def _measured(
         unrest=np.sqrt(np.maximum(unrest, 0)),
         area=area,
         side=side,
-        density=area / (stats[:, 2] * stats[:, 3]),
+        density=area / np.maximum(stats[:, 2] * stats[:, 3], 1),  # where all is marks, no ground
     )
 
 
