@@ -116,7 +116,7 @@ def _define(options: Any, datasets: Datasets) -> None:
 
 
 def _show(value: Any) -> str:
-    if value is None or value == ():
+    if value in (None, (), ""):
         return "unset"
     if isinstance(value, tuple):
         return ",".join(_show(item) for item in value)

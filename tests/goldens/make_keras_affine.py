@@ -92,7 +92,7 @@ def with_module(module, image, row, fill):
 
 keras1 = load_keras1(Path(sys.argv[1]) / "keras/preprocessing/image.py")
 keras2.flip_axis = generator2.flip_axis
-noise = np.random.default_rng(0).random((21, 13)) * 255
+noise = np.random.default_rng(0).random((14, 20)) * 255
 smooth = scipy.ndimage.gaussian_filter(np.random.default_rng(1).random((14, 20)) * 255, 2)
 images = {"noise": noise.astype(np.float32), "smooth": smooth.astype(np.float32)}
 found = dict(images)
