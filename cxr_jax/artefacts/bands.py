@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Float32
 
 _DEEPEST = 0.25  # fraction of the side
 _PIECES = 32  # of a side; the film is averaged along each
-_SLOPES = np.linspace(-0.04, 0.04, 33)
+_SLOPES = np.linspace(-0.04, 0.04, 17)
 _STEP = 0.06  # at a band's rim (fraction of the grey range over two pixels)
 _SHARP = 0.6  # of the greys' range within three pixels, share that this step is
 _VOTES = 0.6  # share of the pieces that see the rim, of those in which it would be seen
@@ -44,8 +44,7 @@ def _rim(strip: Float32[np.ndarray, "depth length"]) -> Float[np.ndarray, "lengt
     on_strip = (lines >= 0) & (lines < deep)
     index = np.clip(lines, 0, deep - 1)
     seen, white, tissue, strength = (
-        (np.take_along_axis(plane[:, None], index, axis=0) * on_strip).mean(axis=2)
-        for plane in planes
+        (plane[index, np.arange(_PIECES)] * on_strip).mean(axis=2) for plane in planes
     )
     elected = (seen >= _VOTES) | ((white >= _SEEN) & (white >= _VOTES * (1 - tissue)))
     for depth in np.flatnonzero(elected.any(axis=1))[::-1]:

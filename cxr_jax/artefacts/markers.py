@@ -69,7 +69,7 @@ def find_markers(film: Float32[np.ndarray, "height width"]) -> list[Marker]:
         slope = steepest / np.maximum(cv2.dilate(height, square(5)), np.float32(1e-3))
         for contrast in _CONTRASTS:
             core = (height > contrast).astype(np.uint8)
-            count, labels, stats, _ = cv2.connectedComponentsWithStats(core)
+            count, labels, stats, _ = cv2.connectedComponentsWithStats(core, ltype=cv2.CV_16U)
             rim = (core > 0) & (cv2.erode(core, square(3)) == 0)
             at, steep = labels[rim], slope[rim]
             pixels = np.maximum(np.bincount(at, minlength=count), 1)
