@@ -111,11 +111,9 @@ def predict_images(
             calibrated = apply_temperature(probabilities, point.temperature)
             positive = probabilities >= point.threshold
             wanted = with_heat & (positive | (len(saved.points) == 1))
-            heat = (
-                np.asarray(explain(saved.variables, pixels, saved.recipe.task.logit(at)))
-                if wanted.any()
-                else pixels
-            )
+            heat: Any = [None] * len(batch)
+            if wanted.any():
+                heat = np.asarray(explain(saved.variables, pixels, saved.recipe.task.logit(at)))
             for i, answer in enumerate(answers):
                 answer[finding] = Answer(
                     probability=float(probabilities[i]),
