@@ -90,13 +90,14 @@ def _of_several(
             finding,
             str(numbers.images),
             str(numbers.positives),
-            *(str(numbers.estimates[key]) for key in NAMES),
+            *(_short(numbers.estimates[key]) for key in NAMES),
             f"{numbers.threshold:.3f}",
             f"{numbers.temperature:.3g}",
+            numbers.estimates["auroc"].reason,
         )
         for finding, numbers in shown.findings.items()
     ]
-    heads = ("", "images", "positive", *NAMES.values(), "operating point", "temperature")
+    heads = ("", "images", "positive", *NAMES.values(), "operating point", "temperature", "")
     return [
         Section(
             title="Result",
@@ -124,14 +125,20 @@ def _of_several(
     ]
 
 
+def _short(estimate: Estimate) -> str:
+    """Without the reason where a number is missing."""
+    if math.isnan(estimate.value):
+        return "–"
+    return f"{estimate.value:.3f}" if math.isnan(estimate.low) else str(estimate)
+
+
 def cautions(estimates: Mapping[str, Estimate]) -> list[str]:
     """What a reader must not overlook."""
     auroc = estimates["auroc"]
-    said = [
-        f"{NAMES[name]}: {estimate.reason}."
-        for name, estimate in estimates.items()
-        if estimate.reason
-    ]
+    reasons: dict[str, list[str]] = {}
+    for name, estimate in estimates.items():
+        reasons.setdefault(estimate.reason, []).append(NAMES[name])
+    said = [f"{', '.join(names)}: {reason}." for reason, names in reasons.items() if reason]
     if auroc.high - auroc.low > _WIDE:
         said.append(
             f"The AUROC's interval, {auroc.low:.2f} to {auroc.high:.2f}, is wide: these images are "
