@@ -18,29 +18,56 @@ from cxr_jax.artefacts.film import SIDE, enlarged, normalised, square
 
 _STROKE = 0.06  # the widest stroke, plate or disc (fraction of the side)
 _LONGEST = 0.25  # word (fraction of the side)
-_LEVELS = {cv2.MORPH_TOPHAT: (0.12, 0.25, 0.40), cv2.MORPH_BLACKHAT: (0.25, 0.40)}
+_LEVELS = {cv2.MORPH_TOPHAT: (0.40, 0.25, 0.12), cv2.MORPH_BLACKHAT: (0.40, 0.25)}
+_GROWTH = 1.35  # of a part's area to that of the marks in it
 _GAP = 5  # pixels between its strokes
-_LEAST = 0.10  # contrast (fraction of the grey range)
-_DENSE = 0.15  # of the rectangle around it; a lead or a necklace leaves more empty
+_BLACK = 0.01  # a box is (fraction of the grey range)
 _SEEN = 0.25  # of a mark's contrast: what differs less from its surroundings is not it
 
 
 class _Rule(NamedTuple):
     """What a mark must be, in a film of SIDE pixels."""
 
+    contrast: float  # to its surroundings, at least (fraction of the grey range)
     slope: float  # of its rim, at least (fraction of the grey range a pixel)
     sharpness: float  # slope / contrast, at least
     spill: float  # of its surroundings are more like it than like their mean, at most
     unrest: float  # standard deviation of its surroundings / contrast, at most
     area: float  # pixels, at least
     side: float  # its longest, at most (fraction of the film's)
+    density: float = 0.15  # of the rectangle around it, at least; leads and necklaces are sparse
     whole: bool = False  # the film's edge does not cut it
 
 
-_STRONG = _Rule(slope=0.12, sharpness=0.30, spill=0.12, unrest=9.0, area=30, side=_LONGEST)
-_FAINT = _Rule(slope=0.05, sharpness=0.345, spill=0.04, unrest=0.32, area=45, side=0.10, whole=True)
-_ASTRIDE = _Rule(slope=0.14, sharpness=0.38, spill=0.32, unrest=0.75, area=80, side=0.20)
-_BESIDE = _Rule(slope=0.06, sharpness=0.30, spill=0.12, unrest=0.5, area=8, side=0.12)
+_STRONG = _Rule(
+    contrast=0.1, slope=0.12, sharpness=0.30, spill=0.12, unrest=9.0, area=30, side=_LONGEST
+)
+_FAINT = _Rule(
+    contrast=0.1,
+    slope=0.05,
+    sharpness=0.345,
+    spill=0.04,
+    unrest=0.32,
+    area=45,
+    side=0.10,
+    whole=True,
+)
+_ASTRIDE = _Rule(
+    contrast=0.1, slope=0.14, sharpness=0.38, spill=0.32, unrest=0.75, area=80, side=0.20
+)
+_BOX = _Rule(
+    contrast=0.04,
+    slope=0.02,
+    sharpness=0.25,
+    spill=1,
+    unrest=9,
+    area=60,
+    side=_LONGEST,
+    density=0.93,
+)
+_BESIDE = _Rule(
+    contrast=0.1, slope=0.075, sharpness=0.33, spill=0.12, unrest=0.45, area=8, side=0.06
+)
 _REACH = 0.03  # a mark lies this near to one that it goes with (fraction of the side)
 
 
@@ -65,8 +92,8 @@ class _Parts(NamedTuple):
         return (
             self.near_edge
             & (self.whole | (not rule.whole))
-            & (self.contrast >= _LEAST)
-            & (self.density >= _DENSE)
+            & (self.contrast >= rule.contrast)
+            & (self.density >= rule.density)
             & (self.slope >= slope)
             & (self.slope >= rule.sharpness * self.contrast)
             & (self.spill <= rule.spill)
@@ -81,19 +108,24 @@ def find_marks(
 ) -> Bool[np.ndarray, "height width"]:
     """Where marks lie whose centres are that near to the film's edges, off its borders."""
     small = normalised(image)
+    hidden = small <= _BLACK
     if borders.any():
-        small = smooth(small, enlarged(borders, small.shape))
-    contrast = _marks(small, frame)
+        outside = enlarged(borders, small.shape)
+        small, hidden = smooth(small, outside), hidden & ~outside
+    contrast = _marks(small, hidden, frame)
     return _refined(image, small, contrast)
 
 
-def _marks(small: Float32[np.ndarray, "height width"], frame: tuple[float, ...]) -> np.ndarray:
+def _marks(small: np.ndarray, hidden: np.ndarray, frame: tuple[float, ...]) -> np.ndarray:
     """The contrast of the mark at each pixel, 0 where there is none."""
     white = _chosen(list(_parts(small, frame, cv2.MORPH_TOPHAT)), (_STRONG, _FAINT, _ASTRIDE))
     # A black plate is one only without the letters on it.
     clean = smooth(small, cv2.dilate(white, square(5)) > 0)
     black = _chosen(list(_parts(clean, frame, cv2.MORPH_BLACKHAT)), (_STRONG, _ASTRIDE))
-    return np.maximum(white, black)
+    # A black box hides what was written there; on dark air it hardly stands out.
+    box = _measured(hidden.astype(np.uint8), True, small, _gradient(small), frame)
+    boxes = _chosen([box], (_BOX,))
+    return np.maximum(np.maximum(white, black), boxes)
 
 
 def _chosen(levels: list[_Parts], rules: tuple[_Rule, ...]) -> np.ndarray:
@@ -103,6 +135,10 @@ def _chosen(levels: list[_Parts], rules: tuple[_Rule, ...]) -> np.ndarray:
     contrast = np.zeros(shape, np.float32)
 
     def add(parts: _Parts, chosen: np.ndarray) -> None:
+        size = np.bincount(parts.labels.ravel(), minlength=len(chosen))
+        known = np.bincount(parts.labels[contrast > 0], minlength=len(chosen))
+        # What has grown that much from level to level has run into something else.
+        chosen = chosen & (size <= np.where(known > 0, _GROWTH * known, np.inf))
         if chosen.any():
             np.maximum(contrast, np.where(chosen, parts.contrast, 0)[parts.labels], out=contrast)
 
@@ -121,16 +157,20 @@ def _parts(
     small: Float32[np.ndarray, "height width"], frame: tuple[float, ...], hat: int
 ) -> Iterator[_Parts]:
     """What stands out from its surroundings, level by level."""
-    gradient = np.hypot(
-        cv2.Sobel(small, cv2.CV_32F, 1, 0, scale=1 / 8),
-        cv2.Sobel(small, cv2.CV_32F, 0, 1, scale=1 / 8),
-    )
+    gradient = _gradient(small)
     margin = int(_STROKE * max(small.shape)) | 1
     framed = cv2.copyMakeBorder(small, margin, margin, margin, margin, cv2.BORDER_REFLECT)
     height = cv2.morphologyEx(framed, hat, square(margin))[margin:-margin, margin:-margin]
     for level in _LEVELS[hat]:
         core = (height > level).astype(np.uint8)
         yield _measured(core, hat == cv2.MORPH_BLACKHAT, small, gradient, frame)
+
+
+def _gradient(small: np.ndarray) -> np.ndarray:
+    return np.hypot(
+        cv2.Sobel(small, cv2.CV_32F, 1, 0, scale=1 / 8),
+        cv2.Sobel(small, cv2.CV_32F, 0, 1, scale=1 / 8),
+    )
 
 
 def _measured(
@@ -176,7 +216,7 @@ def _measured(
         unrest=np.sqrt(np.maximum(unrest, 0)),
         area=area,
         side=side,
-        density=area / np.maximum(stats[:, 2] * stats[:, 3], 1),  # where all is marks, no ground
+        density=area / np.maximum((stats[:, 2] - 2) * (stats[:, 3] - 2), 1),
     )
 
 
