@@ -24,10 +24,11 @@ class _Rule(NamedTuple):
     straight: float  # this much of it lies on one line, the rest borders on air like the band
     step: float  # of the grey range, from the band to the film beside it
     depth: int  # pixels
+    open: float = 1.0  # this much of it, at most, has no end nearby: clipped air is constant too
 
 
 _SCANNED = _Rule(straight=0.6, step=0.08, depth=1)
-_CONSTANT = _Rule(straight=0.3, step=0.0, depth=3)
+_CONSTANT = _Rule(straight=0.42, step=0.0, depth=3, open=0.3)
 _STRIP = _Rule(straight=0.5, step=0.08, depth=0)
 _THIN = _Rule(straight=0.8, step=0.0, depth=2)  # constant too, but air may be by chance
 
@@ -84,7 +85,7 @@ def _add_strip(border: np.ndarray, strip: np.ndarray, every: int, unit: int) -> 
     until = row < first
     start = _straight(first, until, strip, _STRIP, unit)
     end = _straight(
-        first + np.cumprod(white | until, axis=0).sum(axis=0) - first,
+        np.cumprod(white | until, axis=0).sum(axis=0),
         white | until,
         strip,
         _STRIP,
@@ -135,6 +136,8 @@ def _straight(
     inside = np.clip(edge.astype(int) + 3 * unit, 0, len(strip) - 1)
     near &= np.abs(strip[inside, column] - strip[outside, column]) >= rule.step
     if near.mean() < rule.straight or edge.mean() < unit + rule.depth:
+        return None
+    if np.mean(depth > edge + 8 * unit) > rule.open:
         return None
     last = np.clip(np.round(edge).astype(int) - 2 * unit, 0, len(strip) - 1)
     if (
