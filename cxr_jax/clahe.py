@@ -146,9 +146,12 @@ def _tables(
     bins = counts.shape[1]
     excess = jnp.maximum(counts - highest, 0).sum(axis=1, keepdims=True)
     share, rest = excess // bins, excess % bins
-    step = bins // jnp.maximum(rest, 1)
-    place = jnp.arange(bins, dtype=jnp.int32)
-    one_more = (place % step == 0) & (place // step < rest)
+    # The rest goes to every so many-th bin. Integers would be divided one by one on a CPU; half a
+    # bin keeps the quotient of floats exact.
+    every = (bins // jnp.maximum(rest, 1)).astype(jnp.float32)
+    place = np.arange(bins, dtype=np.float32)
+    nth = jnp.floor((place + np.float32(0.5)) / every)
+    one_more = (nth * every == place) & (nth < rest)
     counts = jnp.minimum(counts, highest) + share + one_more
     # OpenCV multiplies by this float32, which is not the same as dividing.
     scale = np.float32(bins - 1) / np.float32(area)
