@@ -4,7 +4,7 @@ python -m experiments.benchmark.image_ops
 
 All run on the same two cores and the same films and take turns, so that what disturbs the machine
 disturbs them alike. `pip install -e '.[benchmark]'` installs the others; those that are missing
-are named. It takes about five minutes.
+are named. It takes some minutes, on Linux.
 """
 
 import os
