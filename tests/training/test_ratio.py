@@ -54,7 +54,9 @@ def test_phantoms_give_a_ratio_with_its_error(tmp_path):
     )
     with (run.workdir / "cardiothoracic_ratio.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [row["image"] for row in rows] == list(run.predictions["test"].images)
+    assert [row["image"] for row in rows] == list(
+        run.predictions["test"].findings["Cardiomegaly"].images
+    )
     errors = [abs(float(row["measured"]) - float(row["true"])) for row in rows if row["measured"]]
     numbers = json.loads((run.workdir / "evaluation.json").read_text())["cardiothoracic_ratio"]
     assert numbers["not_found"] == len(rows) - len(errors)
