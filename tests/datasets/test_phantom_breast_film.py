@@ -174,4 +174,5 @@ def test_artefacts_go_and_the_breast_stays(phantoms, before):
         touched += np.sum(breast & (cleaned != film))
         body += breast.sum()
     assert removed >= 0.98 * marked
-    assert touched <= 0.003 * body  # what is as bright as the rim of a white edge beside it
+    # Coarse films: what is as bright as the rim of a white edge beside it.
+    assert touched <= 0.004 * body
