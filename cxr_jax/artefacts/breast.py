@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float32
 
 from cxr_jax.artefacts.bands import find_bands
 from cxr_jax.artefacts.film import square
-from cxr_jax.artefacts.markers import Marker, around, find_markers, is_written
+from cxr_jax.artefacts.markers import Marker, around, filled, find_markers, is_written
 
 _LEAST = 0.02  # area of a breast (fraction of the film)
 _REACH, _IN_AIR = 5, 0.05  # pixels beside a marker, and share of air in them off the breast
@@ -50,7 +50,7 @@ def outside_breast(
     breast = _largest(cv2.morphologyEx(body.astype(np.uint8), cv2.MORPH_OPEN, square(_BRIDGE)))
     if breast.mean() < _LEAST:
         return burned
-    return ~_filled(_grown(breast & ~removed, _HALO)) | burned
+    return ~filled(_grown(breast & ~removed, _HALO)) | burned
 
 
 def _brighter_than_air(small: np.ndarray, tissue: np.ndarray) -> np.ndarray:
@@ -106,11 +106,3 @@ def _largest(region: np.ndarray) -> np.ndarray:
     if count < 2:
         return np.zeros(region.shape, bool)
     return labels == 1 + np.argmax(stats[1:, cv2.CC_STAT_AREA])
-
-
-def _filled(region: np.ndarray) -> np.ndarray:
-    """The region with its holes."""
-    outlines, _ = cv2.findContours(
-        region.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
-    )
-    return cv2.drawContours(np.zeros(region.shape, np.uint8), outlines, -1, 1, cv2.FILLED) > 0

@@ -18,7 +18,8 @@ _CONTRASTS = (0.15, 0.3, 0.5)  # against its surroundings (fractions of the grey
 _BRIGHT, _WHITE = 0.45, 0.85  # its grey, and that of one longer than _LONG
 _SHORT = 10  # pixels; what is shorter has no shape
 _LONG = 0.35  # fraction of the side
-_RIM = ((0.22, 0.80), (0.42, 0.50))  # slope (fraction of its height a pixel), share of the rim
+_REACH = 9  # pixels across which a rim's rise is measured
+_RIM = ((0.22, 0.80), (0.42, 0.50))  # slope (fraction of its rise a pixel), share of the rim
 _FALL, _DARK = 0.08, 0.75  # darker than the marker by this on this share of what surrounds it
 _PAPER = 0.6  # a plate's share that no letter covers
 _NEAR = 0.16  # from a side of the film (fraction of the side)
@@ -60,13 +61,15 @@ def find_markers(film: Float32[np.ndarray, "height width"]) -> list[Marker]:
         cv2.Sobel(film, cv2.CV_32F, 0, 1, scale=1 / 8),
     )
     steepest = cv2.dilate(gradient, square(3))
+    near_range = cv2.dilate(film, square(_REACH)) - cv2.erode(film, square(_REACH))
     # Coarse pixels make skin and nipple as sharp as a marker is; it must be brighter there.
     bright = _BRIGHT * (SIDE / side) ** 0.5
     found = []
     for width in _WIDEST:
         kernel = square(int(width * side) | 1)
         height = film - cv2.morphologyEx(film, cv2.MORPH_OPEN, kernel)
-        slope = steepest / np.maximum(cv2.dilate(height, square(5)), np.float32(1e-3))
+        rise = np.minimum(cv2.dilate(height, square(5)), near_range)
+        slope = steepest / np.maximum(rise, np.float32(1e-3))
         for contrast in _CONTRASTS:
             core = (height > contrast).astype(np.uint8)
             count, labels, stats, _ = cv2.connectedComponentsWithStats(core, ltype=cv2.CV_16U)
@@ -144,13 +147,21 @@ def _measured(corner: tuple[int, int], mask: np.ndarray, film: np.ndarray, side:
     breadth, length = sorted(extent + 1 for extent in cv2.minAreaRect(outline)[1])
     brightness = float(np.median(film[mask]))
     is_paper = mask.sum() > _PAPER * enclosed.sum()
+    burned = mask & (film > brightness / 2)  # not the skin that it touches
     return Marker(
         corner=corner,
-        # A plate with the dark letters on it; strokes without the skin that they touch.
-        mask=enclosed if is_paper else mask & (film > brightness / 2),
+        mask=filled(burned) if is_paper else burned,  # a plate with the dark letters on it
         length=length / side,
         breadth=breadth / side,
         brightness=brightness,
         squareness=float(enclosed.sum() / (length * breadth)),
         solidity=float(mask.sum() / hull.sum()),
     )
+
+
+def filled(region: Bool[np.ndarray, "height width"]) -> Bool[np.ndarray, "height width"]:
+    """The region with its holes."""
+    outlines, _ = cv2.findContours(
+        region.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
+    )
+    return cv2.drawContours(np.zeros(region.shape, np.uint8), outlines, -1, 1, cv2.FILLED) > 0
