@@ -12,7 +12,7 @@ from jaxtyping import Bool
 from cxr_jax.artefacts.borders import find_borders
 from cxr_jax.artefacts.breast import outside_breast
 from cxr_jax.artefacts.chest import find_marks
-from cxr_jax.artefacts.fill import flat, inpaint, smooth
+from cxr_jax.artefacts.fill import around_breast, inpaint, smooth
 from cxr_jax.artefacts.film import enlarged, normalised
 from cxr_jax.host_image import HostImage, check_image
 from cxr_jax.preprocess_config import FILLS, KINDS
@@ -34,10 +34,9 @@ def remove_artefacts(
     Args:
       image: uint8 or uint16, any size.
       kind, frame, devices: what goes, see `find_artefacts`.
-      fill: "background" blends a chest film's surroundings smoothly over each artefact, and gives
-        everything outside of a breast the one grey level that is usual there; "inpaint" continues
-        the lines of the rim into the artefact (cv2.inpaint, Navier-Stokes), in a time that grows
-        with its area.
+      fill: "background" blends what surrounds an artefact smoothly over it, and gives the air
+        around a breast the one grey level that is usual there; "inpaint" continues the lines of
+        the rim into the artefact (cv2.inpaint, Navier-Stokes), in a time that grows with its area.
 
     Returns:
       A new image of the same shape and dtype; equal to `image` but where `find_artefacts` is True.
@@ -51,7 +50,7 @@ def remove_artefacts(
     found = find_artefacts(image, kind=kind, frame=frame, devices=devices)
     if fill == "inpaint":
         return inpaint(image, found)
-    return smooth(image, found) if kind == "chest" else flat(image, found)
+    return smooth(image, found) if kind == "chest" else around_breast(image, found)
 
 
 def find_artefacts(

@@ -11,6 +11,19 @@ def flat(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return np.where(mask, image.dtype.type(np.median(image[mask])), image)
 
 
+def around_breast(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """One grey level for the air, and the breast's own greys under markers on it.
+
+    A marker is on the breast where closing what is kept, over 6 % of the side, covers it.
+    """
+    half = round(0.03 * max(image.shape)) + 1
+    # Room, so that bands along the film's sides are not closed.
+    kept = np.pad((~mask).astype(np.uint8), 2 * half)
+    closed = cv2.morphologyEx(kept, cv2.MORPH_CLOSE, np.ones((2 * half + 1,) * 2, np.uint8))
+    on_breast = mask & (closed[2 * half : -2 * half, 2 * half : -2 * half] > 0)
+    return np.where(on_breast, smooth(image, mask), flat(image, mask))
+
+
 def inpaint(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Continue the lines of the mask's rim."""
     return cv2.inpaint(image, mask.astype(np.uint8), 3, cv2.INPAINT_NS)

@@ -197,3 +197,12 @@ def test_only_what_is_found_changes():
         cleaned = remove_artefacts(image, kind="breast", fill=fill)
         np.testing.assert_array_equal(cleaned[~found], before[~found])
     np.testing.assert_array_equal(image, before)
+
+
+def test_a_word_on_the_breast_is_filled_with_the_breast_and_air_with_air():
+    image, _ = mammogram()
+    word, label = MARKERS["word in the breast"], write("L CC", (215, 50))
+    burned = np.where(word | label, np.uint8(250), image)
+    cleaned = remove_artefacts(burned, kind="breast").astype(int)
+    assert np.abs(cleaned - image)[word].mean() < 10
+    assert np.abs(cleaned - image)[label].mean() < 4

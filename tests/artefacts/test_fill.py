@@ -13,7 +13,7 @@ def box(shape, rows, columns):
     return mask
 
 
-@pytest.mark.parametrize("function", [fill.flat, fill.inpaint, fill.smooth])
+@pytest.mark.parametrize("function", [fill.flat, fill.inpaint, fill.smooth, fill.around_breast])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_only_the_mask_is_filled(function, dtype):
     image = RAMP.astype(dtype)
