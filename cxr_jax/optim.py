@@ -135,6 +135,18 @@ def by_depth(
     return optax.partition(scales, depths)
 
 
+def by_part(
+    parts: Callable[[Any], Any], factors: Mapping[str, float]
+) -> optax.GradientTransformation:
+    """Scale the updates of each part of a network; to be chained behind an optimizer.
+
+    Args:
+      parts: parameters → a tree of strings in their structure.
+      factors: of each of these strings; 0 keeps a part as it is, weight decay included.
+    """
+    return optax.partition({part: optax.scale(factor) for part, factor in factors.items()}, parts)
+
+
 SCHEDULES = ("constant", "cosine", "step")
 
 # The direction of a step from the gradient, given the momentum.

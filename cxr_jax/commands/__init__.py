@@ -17,6 +17,7 @@ from cxr_jax.errors import CxrError
 COMMANDS = {
     "predict": "say of images what a run makes of them: probability, decision, Grad-CAM",
     "evaluate": "measure a run on another data set",
+    "export": "write a run's weights for torch",
     "inspect": "count and look through a data set before training on it",
     "gallery": "draw each stage of preprocessing and each augmentation",
 }

@@ -15,6 +15,8 @@ from jaxtyping import Array, Float, Key, UInt32
 from cxr_jax.models.layers import draw
 from cxr_jax.models.parts import hold
 
+Variables = dict[str, Any]  # {"params": ..., "batch_stats": ...}, trees of arrays
+
 
 @runtime_checkable
 class NetworkConfig(Protocol):

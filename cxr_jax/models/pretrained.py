@@ -18,7 +18,7 @@ from jaxtyping import Array, Key
 from cxr_jax.errors import CheckpointError
 from cxr_jax.models.densenet import DenseNetConfig
 from cxr_jax.models.layers import draw
-from cxr_jax.models.network import init
+from cxr_jax.models.network import Variables, init
 from cxr_jax.models.safetensors import write_safetensors
 from cxr_jax.models.torch_names import (
     HEAD,
@@ -32,7 +32,7 @@ from cxr_jax.models.torch_names import (
 from cxr_jax.models.torch_write import write_torch
 from cxr_jax.models.weights import Weights, read_weights
 
-Variables = dict[str, Any]
+ENDINGS = (".safetensors", ".pth", ".pt")
 
 
 def load(
@@ -120,14 +120,19 @@ def save(
     Args:
       path: ends in .safetensors, which also keeps mean, std and labels; or in .pth or .pt, a state
         dict that `torch.load(path, weights_only=True)` reads.
-      config: whose variables they are.
+      config: whose variables they are; a decoder among them is left out.
       labels: of the outputs.
 
     Raises:
       ValueError: the path ends in anything else.
     """
     path = Path(path)
-    trees = {part: variables[part] for part in ("params", "batch_stats")}
+    if path.suffix not in ENDINGS:
+        raise ValueError(f"path must end in {', '.join(ENDINGS)}, got {path.name!r}")
+    trees = {
+        kind: {part: variables[kind][part] for part in parts}
+        for kind, parts in (("params", ("features", "classifier")), ("batch_stats", ("features",)))
+    }
     tensors = {
         (name := torch_name(path)): to_torch(name, np.asarray(leaf, np.float32))
         for path, leaf in jax.tree.leaves_with_path(trees)
@@ -141,10 +146,8 @@ def save(
         if labels:
             metadata["labels"] = json.dumps(list(labels))
         write_safetensors(path, tensors, {"format": "pt", **metadata})
-    elif path.suffix in (".pth", ".pt"):
-        write_torch(path, tensors)
     else:
-        raise ValueError(f"path must end in .safetensors, .pth or .pt, got {path.name!r}")
+        write_torch(path, tensors)
 
 
 def _spread(kernel: np.ndarray, channels: int) -> np.ndarray:

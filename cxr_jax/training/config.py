@@ -19,6 +19,7 @@ from cxr_jax.pipeline.uncertain import POLICIES
 from cxr_jax.preprocess import PreprocessConfig
 from cxr_jax.settings import check_choices, setting
 from cxr_jax.training.mask_config import RatioConfig, SegmentationConfig, StagesConfig
+from cxr_jax.training.pretrained_config import PretrainedConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -104,6 +105,7 @@ class Config:
         choices=("float32", "bfloat16"),
     )
     init_from: str | None = setting(None, "folder of a run whose best weights to start from")
+    pretrained: PretrainedConfig = PretrainedConfig()
 
     # The training.
     lr: float = setting(1e-3, "learning rate; the source tries 1/200, 1/1000, 1/2000, 1/10000")
@@ -196,6 +198,11 @@ class Config:
             raise ValueError(
                 "class_weights must be two numbers > 0 (normal, abnormal), "
                 f"got {self.class_weights}"
+            )
+        if self.init_from is not None and self.pretrained.file is not None:
+            raise ValueError(
+                "init_from and pretrained are two weights to start from; give one of them, got "
+                f"{self.init_from} and {self.pretrained.file}"
             )
         if self.fold is not None:
             parse_fold(self.fold)

@@ -23,6 +23,7 @@ from cxr_jax.training.config import Config
 from cxr_jax.training.data import RunData
 from cxr_jax.training.mask_config import SegmentationConfig
 from cxr_jax.training.outputs import Addition, bootstrap_key
+from cxr_jax.training.pretrained_config import PretrainedConfig
 from cxr_jax.training.run import fit_one
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ def _outlining(config: Config) -> Config:
         config,
         ratio=None,
         init_from=None,
+        pretrained=PretrainedConfig(),
         segmentation=SegmentationConfig(masks=STRUCTURES),
         model=ratio.model,
         epochs=ratio.epochs,

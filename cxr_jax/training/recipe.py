@@ -1,5 +1,7 @@
 """From a config to the static part of its training step."""
 
+import dataclasses
+
 from cxr_jax import models
 from cxr_jax.tasks import Binary, MultiLabel, Segmentation, Task
 from cxr_jax.training.config import Config
@@ -11,7 +13,14 @@ def make_recipe(config: Config) -> Recipe:
     label: Binary | MultiLabel = Binary(class_weights=config.class_weights)
     if config.findings:
         label = MultiLabel(num_findings=len(config.findings), class_weights=config.class_weights)
-    classifier = models.by_name(config.model, num_classes=label.num_outputs, dtype=config.dtype)
+    classifier = models.by_name(
+        config.model,
+        num_classes=label.num_outputs,
+        dtype=config.dtype,
+        **config.pretrained.input_fields,
+    )
+    frozen = config.pretrained.frozen(classifier.parts)
+    classifier = dataclasses.replace(classifier, frozen=frozen)
     model: models.NetworkConfig = classifier
     task: Task = label
     if config.segmentation is not None and config.outlines and isinstance(label, Binary):

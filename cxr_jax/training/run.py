@@ -30,6 +30,7 @@ from cxr_jax.training.outputs import Addition, summary, write_results
 from cxr_jax.training.parallel import Parallel, check_batch_size, make_parallel
 from cxr_jax.training.predict import predict
 from cxr_jax.training.recipe import make_recipe
+from cxr_jax.training.start import hold_back, read_start, start_variables
 from cxr_jax.training.state import TrainState, Tree, create_state
 from cxr_jax.training.step import Recipe
 from cxr_jax.training.transfer import check_source, fine_tuning, take_encoder
@@ -81,7 +82,9 @@ def fit_one(
     """
     cache_dir = Path(config.cache_dir).expanduser()
     config = name_findings(config, cache_dir)
+    config, weights = read_start(config)
     recipe = _checked_recipe(config)
+    start = start_variables(weights, config, recipe)
     workdir.use_compilation_cache(cache_dir)
     workdir.warn_of_idle_gpu()
     folder = workdir.open_workdir(config)
@@ -91,7 +94,7 @@ def fit_one(
         console.say(f"{split:<12}{images} images of {patients} patients, {positives} positive")
     with workdir.locked(folder), writing(folder):
         write_records(folder, data, resume=config.resume)
-        parallel, variables, history = _train(config, folder, data, recipe, interrupted)
+        parallel, variables, history = _train(config, folder, data, recipe, start, interrupted)
         predictions = {
             name: _predict(parallel, variables, data, name, config, keep_masks=name == "test")
             for name in ("validation", "test")
@@ -132,7 +135,7 @@ def _checked_recipe(config: Config) -> Recipe:
     try:
         recipe = make_recipe(config)
         check_batch_size(config.parallel, recipe, batch_size=config.batch_size)
-        models.check_image_shape(recipe.model, (size, size, 1))
+        models.check_image_shape(recipe.model, (size, size, recipe.model.in_channels))
     except ValueError as error:
         raise ConfigError(str(error)) from error
     return recipe
@@ -143,6 +146,7 @@ def _train(
     folder: Path,
     data: RunData,
     recipe: Recipe,
+    start: models.Variables | None,
     interrupted: Callable[[], bool],
 ) -> tuple[Parallel, Mapping[str, Tree], list[dict[str, Any]]]:
     """Train from the start or the last checkpoint: the compiled steps, best weights, history."""
@@ -183,13 +187,14 @@ def _train(
     if config.stages is not None and config.stages.stage == "2":
         slower = fine_tuning(config.stages, recipe.model, steps_per_epoch=plan.steps_per_epoch)
         optimizer = optax.chain(optimizer, slower)
+    optimizer = hold_back(optimizer, config, recipe)
     parallel = make_parallel(config.parallel, recipe, optimizer)
 
     def validate(state: TrainState) -> SplitPredictions:
         return _predict(parallel, state.variables, data, "validation", config)
 
     with contextlib.closing(Checkpoints(folder)) as checkpoints, contextlib.closing(batches):
-        state, progress = _start(config, recipe, optimizer, checkpoints, batches)
+        state, progress = _start(config, recipe, start, optimizer, checkpoints, batches)
         trainer = Trainer(
             plan=plan,
             parallel=parallel,
@@ -207,13 +212,21 @@ def _train(
 def _start(
     config: Config,
     recipe: Recipe,
+    start: models.Variables | None,
     optimizer: optax.GradientTransformation,
     checkpoints: Checkpoints,
     batches: Any,
 ) -> tuple[TrainState, Progress]:
     """State and progress, fresh or as the last checkpoint has them, which positions `batches`."""
     size = config.preprocess.image_size
-    state = create_state(jax.random.key(config.seed), recipe.model, optimizer, (size, size, 1))
+    shape = (size, size, recipe.model.in_channels)
+    state = create_state(jax.random.key(config.seed), recipe.model, optimizer, shape)
+    if start is not None:  # a decoder stays untrained
+        state = dataclasses.replace(
+            state,
+            params={**state.params, **start["params"]},
+            batch_stats={**state.batch_stats, **start["batch_stats"]},
+        )
     if config.init_from is not None:
         variables = load_best_variables(Path(config.init_from).expanduser(), state.variables)
         state = dataclasses.replace(

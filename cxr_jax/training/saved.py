@@ -52,11 +52,13 @@ def load_run(folder: Path) -> SavedRun:
     config, points = read_finished(folder)
     recipe = make_recipe(config)
     size = config.preprocess.image_size
+    shape = (size, size, recipe.model.in_channels)
     here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     template = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here),
         jax.eval_shape(
-            lambda key: models.init(key, recipe.model, (size, size, 1)), jax.random.key(0)
+            lambda key: models.init(key, recipe.model, shape),
+            jax.random.key(0),
         ),
     )
     return SavedRun(

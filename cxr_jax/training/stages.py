@@ -11,6 +11,7 @@ from cxr_jax.training.config import Config
 from cxr_jax.training.data import RunData
 from cxr_jax.training.mask_config import StagesConfig
 from cxr_jax.training.outputs import Addition, bootstrap_key
+from cxr_jax.training.pretrained_config import PretrainedConfig
 from cxr_jax.training.ratio import measure_ratio
 from cxr_jax.training.run import Run, fit_one
 
@@ -77,7 +78,7 @@ def _fit_stages(config: Config, stages: StagesConfig, interrupted: Interrupted) 
             return []
         console.say("\nthe same from untrained weights")
         anew = dataclasses.replace(stages, stage="scratch", compare_scratch=False)
-        scratch = dataclasses.replace(second, stages=anew)
+        scratch = dataclasses.replace(second, stages=anew, pretrained=PretrainedConfig())
         other = fit_one(workdir.as_part(scratch, folder / "scratch"), interrupted=interrupted)
         tests = predictions["test"].findings, other.predictions["test"].findings
         return [_comparison(config, *(of[config.finding] for of in tests))]

@@ -50,9 +50,12 @@ def to_unit_range(images: UInt[Array | np.ndarray, "*shape"]) -> Float[Array, "*
 
 
 def standardise(
-    images: Float[Array, "*shape"], model: models.NetworkConfig
-) -> Float[Array, "*shape"]:
-    """[0, 1] to what the network expects: its own mean and scale."""
+    images: Float[Array, "*batch channel"], model: models.NetworkConfig
+) -> Float[Array, "*batch expected"]:
+    """[0, 1] to what the network expects: its own mean and scale.
+
+    With one of them a channel, grey is repeated: exactly what weights of three channels saw.
+    """
     mean, std = (jnp.asarray(value, jnp.float32) for value in (model.mean, model.std))
     return (images - mean) / std
 

@@ -145,7 +145,7 @@ def test_a_state_dict_of_one_channel_does_not_tell_its_range(tmp_path):
 
 
 def test_another_ending_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"must end in .safetensors, .pth or .pt, got 'w.npz'"):
+    with pytest.raises(ValueError, match=r"must end in .safetensors, .pth, .pt, got 'w.npz'"):
         save(tmp_path / "w.npz", SMALL, init(jax.random.key(0), SMALL, (32, 32, 3)))
 
 
