@@ -72,7 +72,12 @@ def test_without_masks_the_ratio_is_absent_and_the_report_says_why(nih_sample):
         images=ImageStore(nih_sample), records=records, kept=np.arange(len(records)), skipped=()
     )
     labels = np.zeros((len(records), 1))
-    data = RunData(prepared=prepared, labels=labels, splits=("test",) * len(records))
+    data = RunData(
+        prepared=prepared,
+        findings=("Cardiomegaly",),
+        labels=labels,
+        splits=("test",) * len(records),
+    )
     config = dataclasses.replace(TINY, dataset="nih", data_dir=str(nih_sample))
     absent = measure_ratio(config, data, lambda: False)
     assert absent.numbers is None
