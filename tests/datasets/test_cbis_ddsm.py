@@ -1,8 +1,10 @@
 import csv
+import functools
 import shutil
 
 import numpy as np
 import pytest
+import refusals
 from miniatures import CBIS_COLUMNS
 from miniatures import cbis_ddsm as miniature
 
@@ -30,11 +32,7 @@ def tcia(tmp_path):
     return tmp_path
 
 
-def refusal(folder):
-    with pytest.raises(DataError) as error:
-        cbis_ddsm.read(folder)
-    assert "\n" not in str(error.value)
-    return str(error.value)
+refusal = functools.partial(refusals.refusal, cbis_ddsm.read)
 
 
 def change(folder, line, column, value, name=TRAIN):

@@ -1,15 +1,16 @@
+import functools
 import hashlib
 import shutil
 
 import cv2
 import numpy as np
 import pytest
+import refusals
 from dicom_files import write_dicom
 from miniatures import own_folder as miniature
 
 from cxr_jax import datasets
 from cxr_jax.datasets import folder as folder_module
-from cxr_jax.errors import DataError
 from cxr_jax.pipeline.decode import decode
 from cxr_jax.pipeline.masks import read_mask
 from cxr_jax.pipeline.record import MaskFiles
@@ -25,11 +26,7 @@ def images(folder, *names):
     return folder
 
 
-def refusal(folder):
-    with pytest.raises(DataError) as error:
-        folder_module.read(folder)
-    assert "\n" not in str(error.value)
-    return str(error.value)
+refusal = functools.partial(refusals.refusal, folder_module.read)
 
 
 @pytest.mark.smoke

@@ -1,11 +1,13 @@
+import functools
+
 import numpy as np
 import pytest
+import refusals
 from miniatures_breast import INBREAST_CATEGORIES, write_outlines
 from miniatures_breast import inbreast as miniature
 
 from cxr_jax import datasets
 from cxr_jax.datasets import inbreast
-from cxr_jax.errors import DataError
 from cxr_jax.pipeline.decode import decode
 from cxr_jax.pipeline.masks import read_mask
 
@@ -15,11 +17,7 @@ def data_set(tmp_path):
     return tmp_path, miniature(tmp_path)
 
 
-def refusal(folder):
-    with pytest.raises(DataError) as error:
-        inbreast.read(folder)
-    assert "\n" not in str(error.value)
-    return str(error.value)
+refusal = functools.partial(refusals.refusal, inbreast.read)
 
 
 @pytest.mark.smoke

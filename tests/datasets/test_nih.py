@@ -1,8 +1,10 @@
+import functools
 import gzip
 from collections import Counter
 
 import numpy as np
 import pytest
+import refusals
 from chest_miniatures import NIH_HEADER as HEADER
 from chest_miniatures import nih as miniature
 from refusals import set_cell
@@ -10,7 +12,6 @@ from refusals import set_cell
 from cxr_jax import datasets
 from cxr_jax.datasets import nih
 from cxr_jax.datasets.reader_config import ReaderConfig
-from cxr_jax.errors import DataError
 from cxr_jax.pipeline.decode import decode
 from cxr_jax.pipeline.record import UNCERTAIN, Box
 
@@ -34,11 +35,7 @@ def data_set(
     return folder
 
 
-def refusal(folder, **options):
-    with pytest.raises(DataError) as error:
-        nih.read(folder, **options)
-    assert "\n" not in str(error.value)
-    return str(error.value)
+refusal = functools.partial(refusals.refusal, nih.read)
 
 
 @pytest.mark.smoke

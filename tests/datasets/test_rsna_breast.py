@@ -1,10 +1,12 @@
+import functools
+
 import pytest
+import refusals
 from miniatures_breast import RSNA_VIEWS
 from miniatures_breast import rsna_breast as miniature
 
 from cxr_jax import datasets
 from cxr_jax.datasets import rsna_breast
-from cxr_jax.errors import DataError
 from cxr_jax.pipeline.decode import decode
 
 
@@ -14,11 +16,7 @@ def data_set(tmp_path):
     return tmp_path
 
 
-def refusal(folder):
-    with pytest.raises(DataError) as error:
-        rsna_breast.read(folder)
-    assert "\n" not in str(error.value)
-    return str(error.value)
+refusal = functools.partial(refusals.refusal, rsna_breast.read)
 
 
 def change(folder, old, new):

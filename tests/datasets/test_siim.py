@@ -1,7 +1,9 @@
+import functools
 import hashlib
 
 import numpy as np
 import pytest
+import refusals
 from miniatures import siim as miniature
 
 from cxr_jax import datasets
@@ -26,11 +28,7 @@ def table(folder, *lines, name="train-rle.csv", header="ImageId, EncodedPixels")
     return folder
 
 
-def refusal(folder):
-    with pytest.raises(DataError) as error:
-        siim.read(folder)
-    assert "\n" not in str(error.value)
-    return str(error.value)
+refusal = functools.partial(refusals.refusal, siim.read)
 
 
 @pytest.mark.smoke

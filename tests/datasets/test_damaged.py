@@ -1,7 +1,9 @@
-"""Damaged tables, outlines and TFDS files end in one clear error."""
+"""Damaged tables, lists, outlines and TFDS files end in one clear error."""
 
 import os
 
+import chest_dicom_miniatures
+import chest_miniatures
 import miniatures_breast
 import miniatures_tfds
 import numpy as np
@@ -9,10 +11,21 @@ import pytest
 from mutations import mutate
 
 from cxr_jax import datasets
+from cxr_jax.datasets.reader_config import ReaderConfig
 from cxr_jax.errors import DataError
 
 COUNT = int(os.environ.get("CXR_JAX_FUZZ", "30"))
+TABLES = ("*.csv", "*.csv.gz", "*/*.csv", "*.json", "*.txt")
 MINIATURES = {
+    "nih": (chest_miniatures.nih, *TABLES),
+    "chexpert": (chest_miniatures.chexpert, *TABLES),
+    "mimic_cxr": (chest_miniatures.mimic_cxr, *TABLES),
+    "padchest": (chest_miniatures.padchest, *TABLES),
+    "vindr_cxr": (
+        lambda folder: chest_dicom_miniatures.vindr_cxr(folder, layout="physionet"),
+        *TABLES,
+    ),
+    "rsna_pneumonia": (chest_dicom_miniatures.rsna_pneumonia, *TABLES),
     "inbreast": (miniatures_breast.inbreast, "*.csv", "AllXML/*.xml"),
     "vindr_mammo": (miniatures_breast.vindr_mammo, "*.csv"),
     "rsna_breast": (miniatures_breast.rsna_breast, "*.csv"),
@@ -32,8 +45,9 @@ def test_a_damaged_file_is_refused_or_read(name, tmp_path):
         path = files[at % len(files)]
         whole = path.read_bytes()
         path.write_bytes(mutate(rng, whole))
+        options = ReaderConfig(nih_labels=("mined", "expert")[at % 2])
         try:
-            datasets.read(name, tmp_path, cache_dir=tmp_path / f"cache{at}")
+            datasets.read(name, tmp_path, options, cache_dir=tmp_path / f"cache{at}")
         except DataError as error:
             refused.append(str(error))
         path.write_bytes(whole)
