@@ -80,11 +80,7 @@ def crop(
     """
     check_grey_image(image)
     image = jnp.asarray(image)
-    inside = image[Crop(left=left, right=right, top=top, bottom=bottom).kept(image.shape)]
-    if inside.size == 0:
-        height, width = image.shape
-        raise ValueError(f"crop leaves nothing of an image of {height} x {width} pixels")
-    return inside
+    return Crop(left=left, right=right, top=top, bottom=bottom).cut(image)
 
 
 def resize(image: UInt[ArrayLike, "height width"], *, size: int) -> UInt[Array, "size size"]:

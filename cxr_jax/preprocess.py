@@ -58,11 +58,7 @@ def crop(
       ValueError: a fraction is out of range, nothing is left, or image is no HostImage.
     """
     check_image(image)
-    inside = image[Crop(left=left, right=right, top=top, bottom=bottom).kept(image.shape)]
-    if inside.size == 0:
-        height, width = image.shape
-        raise ValueError(f"crop leaves nothing of an image of {height} x {width} pixels")
-    return inside.copy()
+    return Crop(left=left, right=right, top=top, bottom=bottom).cut(image).copy()
 
 
 def clahe(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import Any
 
 from cxr_jax.settings import check_choices, setting
 
@@ -26,6 +27,18 @@ class Crop:
             a, b = getattr(self, one), getattr(self, other)
             if a + b >= 1:
                 raise ValueError(f"crop fractions {one} + {other} must be < 1, got {a:g} + {b:g}")
+
+    def cut(self, image: Any) -> Any:
+        """What is kept of a film [height, width], NumPy's or JAX's; a view where that can be.
+
+        Raises:
+          ValueError: nothing is left.
+        """
+        inside = image[self.kept(image.shape)]
+        if inside.size == 0:
+            height, width = image.shape
+            raise ValueError(f"crop leaves nothing of an image of {height} x {width} pixels")
+        return inside
 
     def kept(self, shape: tuple[int, ...]) -> tuple[slice, slice]:
         """Rows and columns that are left of a film [height, width], in whole pixels."""

@@ -26,7 +26,7 @@ from jaxtyping import Float32
 from cxr_jax import datasets
 from cxr_jax.by_finding import SplitEvaluation, SplitPredictions, evaluate_split
 from cxr_jax.commands.matching import label, match_findings
-from cxr_jax.commands.output import add_run, comma_list, new_folder
+from cxr_jax.commands.output import add_run, comma_list, file_path, new_folder
 from cxr_jax.commands.overlap import seen
 from cxr_jax.commands.reader_options import add_reader_options, reader_config
 from cxr_jax.errors import DataError
@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     add_run(parser)
     parser.add_argument("--dataset", required=True, choices=datasets.NAMES, help="the data set")
-    parser.add_argument("--data_dir", required=True, type=_folder, help="its folder")
+    parser.add_argument("--data_dir", required=True, type=file_path, help="its folder")
     add_reader_options(parser)
     parser.add_argument("--finding", help="its name there, where it is not the run's")
     parser.add_argument("--split", help="evaluate this prescribed split alone, such as test")
@@ -60,15 +60,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--out",
-        type=_folder,
+        type=file_path,
         metavar="DIR",
         help="where to write; default RUN/evaluations/<dataset>",
     )
-    parser.add_argument("--cache_dir", type=_folder, help="default as the run")
-
-
-def _folder(text: str) -> Path:
-    return Path(text).expanduser()
+    parser.add_argument("--cache_dir", type=file_path, help="default as the run")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -10,9 +10,8 @@ is written.
 """
 
 import argparse
-from pathlib import Path
 
-from cxr_jax.commands.output import add_run
+from cxr_jax.commands.output import add_run, file_path
 from cxr_jax.errors import WorkspaceError
 from cxr_jax.models import pretrained
 from cxr_jax.pipeline.once import writing
@@ -23,12 +22,14 @@ from cxr_jax.training.start import classifier_of, labels_of
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     add_run(parser)
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="where to write")
+    parser.add_argument(
+        "--out", type=file_path, required=True, metavar="FILE", help="where to write"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the file."""
-    out = arguments.out.expanduser()
+    out = arguments.out
     if out.suffix not in pretrained.ENDINGS:
         raise WorkspaceError(f"{out}: must end in {', '.join(pretrained.ENDINGS)}")
     if out.exists():

@@ -17,7 +17,7 @@ from pathlib import Path
 import jax
 
 from cxr_jax import datasets
-from cxr_jax.commands.output import add_run, new_folder
+from cxr_jax.commands.output import add_run, file_path, new_folder, seed
 from cxr_jax.errors import DataError
 from cxr_jax.host_image import HostImage
 from cxr_jax.pipeline.bad_image import BadImageError
@@ -36,26 +36,18 @@ _FILMS = 16  # drawn, to find one with the finding and one without
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("image", nargs="?", type=_path, metavar="IMAGE", help="shown too")
-    parser.add_argument("--out", type=_path, required=True, metavar="FOLDER", help="where to write")
+    parser.add_argument("image", nargs="?", type=file_path, metavar="IMAGE", help="shown too")
+    parser.add_argument(
+        "--out", type=file_path, required=True, metavar="FOLDER", help="where to write"
+    )
     whose = parser.add_mutually_exclusive_group()
     whose.add_argument(
         "--recipe", choices=RECIPES, default=RECIPES[0], help=f"default {RECIPES[0]}"
     )
     add_run(whose, required=False)
     parser.add_argument(
-        "--seed", type=_seed, default=0, help="of the phantoms and of what is drawn; default 0"
+        "--seed", type=seed, default=0, help="of the phantoms and of what is drawn; default 0"
     )
-
-
-def _path(text: str) -> Path:
-    return Path(text).expanduser()
-
-
-def _seed(text: str) -> int:
-    if not (text.isdecimal() and int(text) < 2**32):
-        raise argparse.ArgumentTypeError(f"must be an integer from 0 to 2**32 - 1, got {text!r}")
-    return int(text)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -16,25 +16,30 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from cxr_jax import datasets
 from cxr_jax.commands import inspect_tables as tables
-from cxr_jax.commands.output import new_folder, print_table
+from cxr_jax.commands.output import file_path, new_folder, print_table, seed
 from cxr_jax.commands.reader_options import add_reader_options, reader_config
 from cxr_jax.datasets.reader_config import ReaderConfig
 from cxr_jax.errors import ConfigError, DataError
+from cxr_jax.host_image import HostImage
 from cxr_jax.pipeline.burned_in import warn_of_burned_in
 from cxr_jax.pipeline.decode import DecodeConfig, decode
 from cxr_jax.pipeline.facts import ImageFacts, read_all_facts
 from cxr_jax.pipeline.once import writing
 from cxr_jax.pipeline.record import Record
+from cxr_jax.pipeline.split import torn_patients
 from cxr_jax.training import console
 from cxr_jax.training.config import Config
 from cxr_jax.training.data import read_records
 
 _LISTED = 5  # duplicates, leaks and unreadable files on the terminal
 _SHEETS = 15  # the most frequent findings
+_ACROSS, _DOWN = 6, 4  # of a contact sheet
+_SIDE = 320  # pixels kept of the longer side of an image on it
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,10 +49,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_reader_options(parser)
     parser.add_argument("--images", type=int, metavar="N", help="decode so many; default all")
     parser.add_argument("--max_pixels", type=int, default=DecodeConfig().max_pixels)
-    parser.add_argument("--seed", type=int, default=0, help="of what is drawn at random")
+    parser.add_argument("--seed", type=seed, default=0, help="of what is drawn at random")
     parser.add_argument(
         "--out",
-        type=lambda text: Path(text).expanduser(),
+        type=file_path,
         metavar="DIR",
         help="where to write; default inspections/<dataset>",
     )
@@ -86,10 +91,14 @@ def run(arguments: argparse.Namespace) -> int:
     rng = np.random.default_rng(arguments.seed)
     chosen = _choose(records, arguments.images, rng)
     facts = _read(chosen, decoding)
-    found = {"Files": tables.files(facts), **_problems(records, chosen, facts)}
+    twins = tables.duplicates(chosen, facts)
+    unreadable: tables.Table = [
+        (r.image, f.error) for r, f in zip(chosen, facts, strict=True) if f.error
+    ]
+    found = {"Files": tables.files(facts), **_problems(records, twins, unreadable)}
     for title, table in found.items():
         print_table(title, table[: _LISTED + 1] if title != "Files" else table, of=len(table) - 1)
-    _write_lists(out, chosen, facts)
+    _write_lists(out, twins, unreadable)
     _write_page(out, arguments.dataset, counted | found, chosen, facts, decoding, rng)
     print(f"\nwritten to {out}")
     return 0
@@ -110,16 +119,16 @@ def _read(records: Sequence[Record], decoding: DecodeConfig) -> list[ImageFacts]
 
 
 def _problems(
-    records: Sequence[Record], chosen: Sequence[Record], facts: Sequence[ImageFacts]
+    records: Sequence[Record], twins: Sequence[Sequence[Record]], unreadable: tables.Table
 ) -> dict[str, tables.Table]:
     """What a user must know before training; tables without rows where all is well."""
-    torn = tables.torn_patients(records)
-    twins = tables.duplicates(chosen, facts)
-    bad = [(r.image, f.error) for r, f in zip(chosen, facts, strict=True) if f.error]
     return {
         "Patients in several splits": [
             ("image", "split", "image", "split"),
-            *((a.image, str(a.split), b.image, str(b.split)) for a, b, *_ in torn),
+            *(
+                (a.image, str(a.split), b.image, str(b.split))
+                for a, b in torn_patients(records).values()
+            ),
         ],
         "Same pixels under several names": [
             ("image", "image", "same patient", "splits"),
@@ -133,18 +142,16 @@ def _problems(
                 for a, b, *_ in twins
             ),
         ],
-        "Files that cannot be read": [("image", "reason"), *bad],
+        "Files that cannot be read": [("image", "reason"), *unreadable],
     }
 
 
-def _write_lists(out: Path, records: Sequence[Record], facts: Sequence[ImageFacts]) -> None:
+def _write_lists(out: Path, twins: Sequence[Sequence[Record]], unreadable: tables.Table) -> None:
     """unreadable.csv and duplicates.csv, whole."""
-    groups = tables.duplicates(records, facts)
-    bad = [(r.image, f.error) for r, f in zip(records, facts, strict=True) if f.error]
-    twins = [(number, record.image) for number, group in enumerate(groups) for record in group]
+    numbered = [(number, record.image) for number, group in enumerate(twins) for record in group]
     lists: dict[str, list[tuple[object, ...]]] = {
-        "unreadable.csv": [("image", "reason"), *bad],
-        "duplicates.csv": [("group", "image"), *twins],
+        "unreadable.csv": [("image", "reason"), *unreadable],
+        "duplicates.csv": [("group", "image"), *numbered],
     }
     with writing(out):
         for name, rows in lists.items():
@@ -162,8 +169,8 @@ def _write_page(
     rng: np.random.Generator,
 ) -> None:
     # Imported here: Matplotlib would cost every start a second.
-    from cxr_jax.reporting.contact_sheet import ACROSS, DOWN, contact_sheet
     from cxr_jax.reporting.page import Section, write_page
+    from cxr_jax.reporting.sheets import grid
 
     readable = [r for r, fact in zip(records, facts, strict=True) if not fact.error]
     sections = [
@@ -173,10 +180,12 @@ def _write_page(
     shown: list[Record] = []
     for finding in tables.findings(records)[:_SHEETS]:
         having = [record for record in readable if record.labels.get(finding) == 1]
-        some = [having[at] for at in rng.permutation(len(having))[: ACROSS * DOWN]]
+        some = [having[at] for at in rng.permutation(len(having))[: _ACROSS * _DOWN]]
         if some:
             images = [decode(r.path, decoding, bit_depth=r.bit_depth) for r in some]
-            sheet = contact_sheet(images, [f"{r.image[-28:]} {r.view}" for r in some])
+            titles = [f"{r.image[-28:]} {r.view}" for r in some]
+            titled = list(zip(titles, map(_small, images), strict=True))
+            sheet = grid(titled, across=_ACROSS, small=True)
             name = re.sub(r"\W+", "_", finding).strip("_").lower()
             caption = f"{len(some)} of {len(having):,} images, drawn at random"
             sections.append(Section(title=finding, figure=(name, sheet), caption=caption))
@@ -190,3 +199,9 @@ def _write_page(
 
 def _none(table: tables.Table) -> tuple[str, ...]:
     return () if len(table) > 1 else ("None.",)
+
+
+def _small(image: HostImage) -> HostImage:
+    scale = min(1.0, _SIDE / max(image.shape))
+    size = [max(1, round(length * scale)) for length in image.shape[::-1]]
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)

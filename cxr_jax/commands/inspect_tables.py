@@ -1,6 +1,5 @@
 """Counts of a data set's records, as tables: rows of text, the first is the head."""
 
-import itertools
 from collections import Counter
 from collections.abc import Sequence
 
@@ -94,12 +93,3 @@ def duplicates(records: Sequence[Record], facts: Sequence[ImageFacts]) -> list[l
         if not fact.error:
             groups.setdefault(fact.fingerprint, []).append(record)
     return [group for group in groups.values() if len(group) > 1]
-
-
-def torn_patients(records: Sequence[Record]) -> list[list[Record]]:
-    """Of each patient in several prescribed splits, one image a split."""
-    by_patient = itertools.groupby(
-        sorted(records, key=lambda record: record.patient), key=lambda record: record.patient
-    )
-    firsts = [list({record.split: record for record in group}.values()) for _, group in by_patient]
-    return [group for group in firsts if len(group) > 1]

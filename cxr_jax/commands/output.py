@@ -30,11 +30,27 @@ def comma_list(text: str) -> tuple[str, ...]:
     return tuple(item.strip() for item in text.split(",") if item.strip())
 
 
+def file_path(text: str) -> Path:
+    """The path of an argument; "~" is the user's home."""
+    return Path(text).expanduser()
+
+
+def seed(text: str) -> int:
+    """The seed of an argument.
+
+    Raises:
+      argparse.ArgumentTypeError: it is none that random generators take.
+    """
+    if not (text.isdecimal() and int(text) < 2**32):
+        raise argparse.ArgumentTypeError(f"must be an integer from 0 to 2**32 - 1, got {text!r}")
+    return int(text)
+
+
 def add_run(parser: argparse._ActionsContainer, *, required: bool = True) -> None:
     """Add --run."""
     parser.add_argument(
         "--run",
-        type=lambda text: Path(text).expanduser(),
+        type=file_path,
         required=required,
         help="folder of a finished run, such as runs/cardiomegaly/2026-11-24_16-44-20",
     )
@@ -54,12 +70,12 @@ def print_table(title: str, rows: Sequence[Sequence[str]], *, of: int | None = N
     widths = [max(len(row[at]) for row in rows) for at in range(len(head))]
     for row in rows:
         first, *others = (
-            cell.ljust(width) if at == 0 or not is_number(body[0][at]) else cell.rjust(width)
+            cell.ljust(width) if at == 0 or not _is_number(body[0][at]) else cell.rjust(width)
             for at, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
         print("  " + "  ".join([first, *others]).rstrip())
 
 
-def is_number(text: str) -> bool:
+def _is_number(text: str) -> bool:
     """Whether a cell is one, with commas or without."""
     return text.replace(",", "").replace(".", "", 1).isdigit()

@@ -70,9 +70,7 @@ def read_image(path: Path, config: Config) -> Readable:
     """
     image = decode(path, config.decode)
     warnings = picture_warnings(image, config)
-    with path.open("rb") as file:
-        is_dicom = dicom.is_dicom(file.read(132), path)
-    if is_dicom:
+    if dicom.is_dicom_file(path):
         warnings = header_warnings(dicom.read_exam(path, salt=""), config) + warnings
     try:
         pixels = preprocess(image, config.preprocess)

@@ -48,7 +48,6 @@ def _is_image(path: Path) -> bool:
     if path.suffix and not path.suffix[1:].isdigit():
         return False
     try:
-        with path.open("rb") as file:
-            return dicom.is_dicom(file.read(132), path)
+        return dicom.is_dicom_file(path)
     except OSError:
         return False

@@ -129,9 +129,7 @@ def _from_header(path: Path) -> Exam:
     """What a DICOM file says; a file that cannot be read is left to whoever decodes it."""
     nobody = Exam(patient="", view="", laterality="")
     try:
-        with path.open("rb") as file:
-            is_dicom = dicom.is_dicom(file.read(132), path)
-        return dicom.read_exam(path, salt=_SALT) if is_dicom else nobody
+        return dicom.read_exam(path, salt=_SALT) if dicom.is_dicom_file(path) else nobody
     except (OSError, BadImageError):
         return nobody
 

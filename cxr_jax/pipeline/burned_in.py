@@ -27,9 +27,6 @@ def warn_of_burned_in(paths: Iterable[Path], *, page: Path) -> None:
 
 def _is_burned_in(path: Path) -> bool:
     try:
-        with path.open("rb") as file:
-            if not dicom.is_dicom(file.read(132), path):
-                return False
-        return dicom.read_exam(path, salt="").burned_in
+        return dicom.is_dicom_file(path) and dicom.read_exam(path, salt="").burned_in
     except (OSError, BadImageError):
         return False

@@ -86,6 +86,16 @@ def is_dicom(data: bytes, path: Path) -> bool:
     return data[128:132] == b"DICM" or path.suffix.lower() in SUFFIXES
 
 
+def is_dicom_file(path: Path) -> bool:
+    """As `is_dicom`, of a file whose bytes are not read yet.
+
+    Raises:
+      OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        return is_dicom(file.read(132), path)
+
+
 def decode(
     data: bytes, path: Path, *, window: int = 0, max_pixels: int = LARGEST_AREA
 ) -> HostImage:

@@ -45,8 +45,7 @@ def read_facts(record: Record, config: DecodeConfig = AS_IT_COMES) -> ImageFacts
     """Decode an image; a file that cannot be used is a fact too."""
     try:
         image = decode(record.path, config, bit_depth=record.bit_depth)
-        with record.path.open("rb") as file:
-            is_dicom = dicom.is_dicom(file.read(132), record.path)
+        is_dicom = dicom.is_dicom_file(record.path)
         exam = dicom.read_exam(record.path, salt="") if is_dicom else None
     except BadImageError as error:
         return ImageFacts(error=error.reason)

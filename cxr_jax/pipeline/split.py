@@ -113,6 +113,16 @@ def split_by_patient(
     return splits
 
 
+def torn_patients(records: Sequence[Record]) -> dict[str, tuple[Record, Record]]:
+    """Patients that are in two prescribed splits, with an image of each."""
+    first: dict[str, Record] = {}
+    return {
+        record.patient: (first[record.patient], record)
+        for record in records
+        if first.setdefault(record.patient, record).split != record.split
+    }
+
+
 def _prescribed(records: Sequence[Record]) -> bool:
     """Whether the data set prescribes splits; checks that they make sense."""
     without = [record.image for record in records if record.split is None]
@@ -121,12 +131,7 @@ def _prescribed(records: Sequence[Record]) -> bool:
             f"{len(without):,} images have no prescribed split where others have, {without[0]} the "
             "first; complete the data set's lists or remove them"
         )
-    first: dict[str, Record] = {}
-    torn = {
-        record.patient: (first[record.patient], record)
-        for record in records
-        if first.setdefault(record.patient, record).split != record.split
-    }
+    torn = torn_patients(records)
     if torn:
         examples = "; ".join(
             f"{patient} ({one.image} in {one.split}, {other.image} in {other.split})"

@@ -208,7 +208,7 @@ class Config:
             parse_fold(self.fold)
 
     def _check_sources(self) -> None:
-        names = self.dataset.split(",")
+        names = self._datasets
         for name in names:
             if name not in NAMES:
                 raise ValueError(f"dataset must be one of {', '.join(NAMES)}, got {name!r}")
@@ -229,12 +229,15 @@ class Config:
     @property
     def sources(self) -> list[tuple[str, Path]]:
         """Name and folder of each data set; none where it is drawn."""
-        names = self.dataset.split(",")
         if self.data_dir is None:
             return []
-        folders = self.data_dir.split(",") if len(names) > 1 else [self.data_dir]
+        folders = self.data_dir.split(",") if len(self._datasets) > 1 else [self.data_dir]
         paths = [Path(folder).expanduser() for folder in folders]
-        return list(zip(names, paths, strict=True))
+        return list(zip(self._datasets, paths, strict=True))
+
+    @property
+    def _datasets(self) -> list[str]:
+        return self.dataset.split(",")
 
     def _check_findings(self) -> None:
         if not self.findings:
