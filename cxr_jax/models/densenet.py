@@ -6,6 +6,7 @@ running statistics are those of torchvision's `DenseNet`; images are channels-la
 """
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -16,6 +17,8 @@ from jaxtyping import Array, Float
 from cxr_jax.models.layers import BatchNorm, Moments, convolution, moments
 from cxr_jax.models.parts import part_names
 from cxr_jax.settings import check_choices, setting
+
+REMAT = ("none", "block", "layer")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -38,6 +41,8 @@ class DenseNetConfig:
         by it: grey under ImageNet's three means and scales.
       frozen: names of `parts` that training leaves as they are: no gradient, no dropout, and norm
         layers that use and keep their running statistics, as in evaluation.
+      remat: what the backward pass computes again instead of keeping it, with the same results:
+        "none"; "layer", all of a dense layer but the maps that it reads; "block", all of a block.
     """
 
     block_sizes: tuple[int, ...]
@@ -52,6 +57,7 @@ class DenseNetConfig:
     mean: float | tuple[float, ...] = 0.5
     std: float | tuple[float, ...] = 0.25
     frozen: tuple[str, ...] = ()
+    remat: str = setting("none", "what is computed again in the backward pass", choices=REMAT)
 
     def __post_init__(self) -> None:
         check_choices(self)
@@ -151,10 +157,11 @@ class DenseLayer(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "batch height width channel"], batch: Moments | None
+        self, maps: Sequence[Float[Array, "batch height width _"]], batch: Moments | None
     ) -> Float[Array, "batch height width growth"]:
+        """Read maps, which are concatenated along their channels, and their moments."""
         growth, dtype = self.config.growth_rate, self.config.dtype
-        x = nn.relu(BatchNorm(name="norm1")(x, batch))
+        x = nn.relu(BatchNorm(name="norm1")(jnp.concatenate(maps, axis=-1), batch))
         x = convolution(self.config.bottleneck * growth, 1, dtype=dtype, name="conv1")(x)
         x = nn.relu(BatchNorm(name="norm2")(x, None if batch is None else moments(x)))
         x = convolution(growth, 3, dtype=dtype, name="conv2")(x)
@@ -173,15 +180,18 @@ class DenseBlock(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "batch height width channel"], *, train: bool
+        self, x: Float[Array, "batch height width channel"], batch: Moments | None
     ) -> tuple[Float[Array, "batch height width grown"], Moments | None]:
-        batch = moments(x) if train else None
+        by_layer = self.config.remat == "layer"
+        layer = nn.remat(DenseLayer) if by_layer else DenseLayer
+        maps: tuple[Array, ...] = (x,)
         for i in range(self.size):
-            new = DenseLayer(self.config, name=f"denselayer{i + 1}")(x, batch)
-            x = jnp.concatenate([x, new], axis=-1)
+            new = layer(self.config, name=f"denselayer{i + 1}")(maps, batch)
+            # What a layer reads is kept. Map by map each is kept once, however many read it.
+            maps = (*maps, new) if by_layer else (jnp.concatenate([*maps, new], axis=-1),)
             if batch is not None:
                 batch = batch.and_of(moments(new))
-        return x, batch
+        return jnp.concatenate(maps, axis=-1), batch
 
 
 class Transition(nn.Module):
@@ -228,16 +238,18 @@ class Features(nn.Module):
         def learns(part: str) -> bool:
             return train and part not in config.frozen
 
+        block = nn.remat(DenseBlock) if config.remat == "block" else DenseBlock
+        transition = Transition if config.remat == "none" else nn.remat(Transition)
         x = images.astype(config.dtype)
         x = convolution(config.stem_features, 7, stride=2, dtype=config.dtype, name="conv0")(x)
         x = nn.relu(BatchNorm(name="norm0")(x, moments(x) if learns("stem") else None))
         maps = [x]
         x = nn.max_pool(x, (3, 3), (2, 2), padding=((1, 1), (1, 1)))
         for i, size in enumerate(config.block_sizes, start=1):
-            block = DenseBlock(config, size, name=f"denseblock{i}")
-            x, batch = block(x, train=learns(f"block{i}"))
+            batch = moments(x) if learns(f"block{i}") else None
+            x, batch = block(config, size, name=f"denseblock{i}")(x, batch)
             if i < len(config.block_sizes):
-                before, x = Transition(config, name=f"transition{i}")(x, batch)
+                before, x = transition(config, name=f"transition{i}")(x, batch)
                 maps.append(before)
         last = nn.relu(BatchNorm(name=f"norm{len(config.block_sizes) + 1}")(x, batch))
         return [*maps, last]

@@ -57,7 +57,8 @@ def moments(x: Float[Array, "batch height width channel"]) -> Moments:
         )
     x = x.astype(jnp.float32)
     mean = x.mean((0, 1, 2))
-    return Moments(mean, jnp.maximum(jnp.square(x).mean((0, 1, 2)) - jnp.square(mean), 0.0))
+    # x * x, because the derivative of `jnp.square` would keep 2 x beside x.
+    return Moments(mean, jnp.maximum((x * x).mean((0, 1, 2)) - mean * mean, 0.0))
 
 
 class BatchNorm(nn.Module):

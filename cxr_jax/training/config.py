@@ -8,7 +8,7 @@ from typing import Any
 from cxr_jax.augment import AugmentConfig
 from cxr_jax.datasets import DRAWN, NAMES
 from cxr_jax.datasets.reader_config import ReaderConfig
-from cxr_jax.models import VARIANTS
+from cxr_jax.models import REMAT, VARIANTS
 from cxr_jax.optim import OPTIMIZERS, SCHEDULES
 from cxr_jax.pipeline.decode import DecodeConfig
 from cxr_jax.pipeline.findings import canonical
@@ -104,6 +104,12 @@ class Config:
         "of the computation; parameters and losses stay float32",
         choices=("float32", "bfloat16"),
     )
+    remat: str = setting(
+        "none",
+        "to save memory, what the backward pass computes again instead of keeping it: all of a "
+        "block, or of a dense layer",
+        choices=REMAT,
+    )
     init_from: str | None = setting(None, "folder of a run whose best weights to start from")
     pretrained: PretrainedConfig = PretrainedConfig()
 
@@ -118,6 +124,11 @@ class Config:
     weight_decay: float = setting(0.0, "of kernels: decoupled for adamw, L2 for the others")
     clip_norm: float = setting(1.0, "gradients are scaled down to this global norm; 0 = never")
     batch_size: int = setting(16, "over all devices", unit="images")
+    accumulate: int = setting(
+        1,
+        "to save memory, cut a batch into so many, one after another, of the same update; each has "
+        "its own batch statistics",
+    )
     epochs: int = setting(30, "passes over the training images")
     max_steps: int | None = setting(None, "stop early after so many steps; the schedule stays")
     label_smoothing: float = setting(0.1, "epsilon; 0 = off")
@@ -154,6 +165,7 @@ class Config:
         positive = (
             "lr",
             "batch_size",
+            "accumulate",
             "epochs",
             "phantom_count",
             "bootstrap_samples",

@@ -47,10 +47,11 @@ def make_parallel(kind: str, recipe: Recipe, optimizer: optax.GradientTransforma
 
 def check_batch_size(kind: str, recipe: Recipe, *, batch_size: int) -> None:
     """Raise ValueError where the devices cannot share a global batch evenly."""
-    devices = jax.device_count()
-    if batch_size % devices:
+    devices, parts = jax.device_count(), recipe.accumulate
+    if batch_size % (devices * parts):
+        times = f" times accumulate={parts}" if parts > 1 else ""
         raise ValueError(
-            f"batch_size must be a multiple of the {devices} devices, got {batch_size}"
+            f"batch_size must be a multiple of the {devices} devices{times}, got {batch_size}"
         )
     if kind == "pmap" and recipe.mixup_alpha and (batch_size // devices) % 2:
         raise ValueError(

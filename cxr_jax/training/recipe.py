@@ -17,6 +17,7 @@ def make_recipe(config: Config) -> Recipe:
         config.model,
         num_classes=label.num_outputs,
         dtype=config.dtype,
+        remat=config.remat,
         **config.pretrained.input_fields,
     )
     frozen = config.pretrained.frozen(classifier.parts)
@@ -36,5 +37,6 @@ def make_recipe(config: Config) -> Recipe:
         augment=config.augment,
         label_smoothing=config.label_smoothing,
         mixup_alpha=config.mixup_alpha,
+        accumulate=config.accumulate,
         dim_outside=config.stages.dim_outside if config.stages and config.dims else 1.0,
     )

@@ -8,6 +8,7 @@ inside, 0 outside). Everything static is an argument by keyword, to be bound wit
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +19,7 @@ from jaxtyping import Array, Float, Key, UInt
 from cxr_jax import augment, mixup, models
 from cxr_jax.augment import AugmentConfig
 from cxr_jax.tasks import Task
+from cxr_jax.training.accumulate import accumulated
 from cxr_jax.training.state import TrainState, Tree
 
 Batch = Mapping[str, jax.Array | np.ndarray]
@@ -34,6 +36,7 @@ class Recipe:
       label_smoothing: ε in [0, 1).
       mixup_alpha: λ ~ Beta(α, α); 0 for no mixing.
       dim_outside: what is left of the brightness outside of the mask while training; 1 for all.
+      accumulate: micro-batches that a batch is cut into for the network; 1 for the whole.
     """
 
     model: models.NetworkConfig
@@ -42,6 +45,7 @@ class Recipe:
     label_smoothing: float = 0.0
     mixup_alpha: float = 0.0
     dim_outside: float = 1.0
+    accumulate: int = 1
 
 
 def to_unit_range(images: UInt[Array | np.ndarray, "*shape"]) -> Float[Array, "*shape"]:
@@ -107,6 +111,10 @@ def train_step(
     statistics are each device's own, and the running ones are averaged so that the replicas stay
     alike.
 
+    With `recipe.accumulate` = n the network sees n micro-batches one after another, at the memory
+    of one. Images, loss and gradients are those of the whole batch, but that each micro-batch is
+    normalised with its own statistics, and the running ones are moved n times.
+
     Returns:
       The new state, and {"loss", "grad_norm"} of this step (float32 scalars). They are not finite
       where training has diverged; the caller must look.
@@ -124,15 +132,19 @@ def train_step(
     )
     weight_sum = total(weights.sum())
 
-    def weighted_loss(params: Tree) -> tuple[Array, Tree]:
-        variables = {"params": params, "batch_stats": state.batch_stats}
-        outputs, batch_stats = models.apply(
-            recipe.model, variables, images, train=True, key=dropout_key
-        )
+    def weighted_loss(params: Tree, batch_stats: Tree, key: Array, inputs: Tree) -> Any:
+        images, targets, weights = inputs
+        variables = {"params": params, "batch_stats": batch_stats}
+        outputs, batch_stats = models.apply(recipe.model, variables, images, train=True, key=key)
         losses = recipe.task.loss(outputs, targets)
         return (weights * losses).sum() / jnp.maximum(weight_sum, 1e-12), batch_stats
 
-    (loss, batch_stats), gradients = jax.value_and_grad(weighted_loss, has_aux=True)(state.params)
+    differentiate = jax.value_and_grad(weighted_loss, has_aux=True)
+    if recipe.accumulate > 1:
+        differentiate = accumulated(differentiate, recipe.accumulate)
+    (loss, batch_stats), gradients = differentiate(
+        state.params, state.batch_stats, dropout_key, (images, targets, weights)
+    )
     loss, gradients = total((loss, gradients))
     if axis_name is not None:
         batch_stats = jax.lax.pmean(batch_stats, axis_name)
