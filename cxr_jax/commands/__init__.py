@@ -19,6 +19,7 @@ COMMANDS = {
     "evaluate": "measure a run on another data set",
     "export": "write a run's weights for torch",
     "inspect": "count and look through a data set before training on it",
+    "cost": "say what a training step costs, here or on a TPU that is not",
     "gallery": "draw each stage of preprocessing and each augmentation",
 }
 

@@ -9,6 +9,7 @@ from jaxtyping import Array, Key
 
 from cxr_jax.training.state import Tree
 
+SCOPE = "accumulate"  # names the loop in the compiled program
 Differentiate = Callable[[Tree, Tree, Key[Array, ""], Tree], Any]
 
 
@@ -35,6 +36,7 @@ def accumulated(differentiate: Differentiate, parts: int) -> Differentiate:
             lambda x: x.reshape(-1, parts, *x.shape[1:]).swapaxes(0, 1),
             inputs,
         )
-        return jax.lax.scan(add, start, (jax.random.split(key, parts), each))[0]
+        with jax.named_scope(SCOPE):
+            return jax.lax.scan(add, start, (jax.random.split(key, parts), each))[0]
 
     return by_parts

@@ -5,7 +5,7 @@ Both give the same three verbs, so the loop does not know which it drives.
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -45,9 +45,11 @@ def make_parallel(kind: str, recipe: Recipe, optimizer: optax.GradientTransforma
     return {"jit": _jit, "pmap": _pmap}[kind](recipe, optimizer)
 
 
-def check_batch_size(kind: str, recipe: Recipe, *, batch_size: int) -> None:
-    """Raise ValueError where the devices cannot share a global batch evenly."""
-    devices, parts = jax.device_count(), recipe.accumulate
+def check_batch_size(
+    kind: str, recipe: Recipe, *, batch_size: int, devices: int | None = None
+) -> None:
+    """Raise ValueError where the devices, all by default, cannot share a global batch evenly."""
+    devices, parts = devices or jax.device_count(), recipe.accumulate
     if batch_size % (devices * parts):
         times = f" times accumulate={parts}" if parts > 1 else ""
         raise ValueError(
@@ -71,15 +73,25 @@ def make_predict(recipe: Recipe) -> Predict:
     return lambda variables, batch: _to_host(predict(variables, _scatter(batch, shared)))
 
 
-def _jit(recipe: Recipe, optimizer: optax.GradientTransformation) -> Parallel:
-    """State replicated, batch cut along its first axis; XLA adds what communication there is."""
-    everywhere, shared = _shardings()
-    step = jax.jit(
+def jit_train_step(
+    recipe: Recipe,
+    optimizer: optax.GradientTransformation,
+    devices: Sequence[jax.Device] | None = None,
+) -> Any:
+    """Make the step of one program over devices, all by default, ready to be compiled."""
+    everywhere, shared = _shardings(devices)
+    return jax.jit(
         functools.partial(train_step, recipe=recipe, optimizer=optimizer),
         donate_argnums=0,
         in_shardings=(everywhere, shared),
         out_shardings=(everywhere, everywhere),
     )
+
+
+def _jit(recipe: Recipe, optimizer: optax.GradientTransformation) -> Parallel:
+    """State replicated, batch cut along its first axis; XLA adds what communication there is."""
+    everywhere, shared = _shardings()
+    step = jit_train_step(recipe, optimizer)
     return Parallel(
         place=lambda state: jax.device_put(state, everywhere),
         train_step=lambda state, batch: step(state, _scatter(batch, shared)),
@@ -88,9 +100,12 @@ def _jit(recipe: Recipe, optimizer: optax.GradientTransformation) -> Parallel:
     )
 
 
-def _shardings() -> tuple[NamedSharding, NamedSharding]:
+def _shardings(
+    devices: Sequence[jax.Device] | None = None,
+) -> tuple[NamedSharding, NamedSharding]:
     """On every device, and cut along the first axis."""
-    mesh = jax.make_mesh((jax.device_count(),), (AXIS,), axis_types=(AxisType.Auto,))
+    devices = jax.devices() if devices is None else devices
+    mesh = jax.make_mesh((len(devices),), (AXIS,), axis_types=(AxisType.Auto,), devices=devices)
     return NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec(AXIS))
 
 
