@@ -213,7 +213,7 @@ def _too_large(error: Exception) -> str:
         return f"XLA cannot compile this step: {_line(error)}"
     return (
         f"the step does not fit into the chip's memory: {found[1]} used; take a smaller "
-        "--batch_size, --dtype=bfloat16, --remat=block, or --accumulate"
+        "--batch_size, --dtype=bfloat16, --remat=layer, or --accumulate"
     )
 
 
