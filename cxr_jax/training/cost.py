@@ -167,7 +167,7 @@ def step_cost(config: Config, devices: Sequence[jax.Device]) -> StepCost:
     try:
         compiled = step.lower(state, _batch_shapes(config, recipe)).compile()
     except jax.errors.JaxRuntimeError as error:
-        raise ConfigError(_too_large(error)) from error
+        raise ConfigError(_refused(error)) from error
     return _read(compiled, config, len(devices))
 
 
@@ -206,14 +206,12 @@ def _read(compiled: jax.stages.Compiled, config: Config, devices: int) -> StepCo
     )
 
 
-def _too_large(error: Exception) -> str:
-    """What XLA says where a program needs more memory than there is: "Used 20G of 15.75G hbm"."""
-    found = re.search(r"Used (\S+ of \S+) hbm", str(error))
-    if found is None:
+def _refused(error: Exception) -> str:
+    if "RESOURCE_EXHAUSTED" not in str(error):
         return f"XLA cannot compile this step: {_line(error)}"
     return (
-        f"the step does not fit into the chip's memory: {found[1]} used; take a smaller "
-        "--batch_size, --dtype=bfloat16, --remat=layer, or --accumulate"
+        "the step does not fit into the chip's memory; take a smaller --batch_size, "
+        f"--dtype=bfloat16, --remat=layer, or --accumulate; XLA says: {_line(error)}"
     )
 
 
