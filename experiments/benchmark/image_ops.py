@@ -20,7 +20,7 @@ from cxr_jax import datasets
 from cxr_jax.augment import AugmentConfig
 from cxr_jax.pipeline.decode import decode
 from experiments.benchmark.peers import CHAIN, CLAHE, JAX, RANGES, ours
-from experiments.benchmark.turns import THREADS, Contestant, table
+from experiments.benchmark.turns import THREADS, Contestant, processor, table
 
 BATCHES = ((64, 224), (16, 512))
 ROTATION_ALONE = AugmentConfig(
@@ -47,7 +47,7 @@ def main() -> None:
     jax.config.update("jax_platforms", "cpu")
     warnings.simplefilter("ignore")
     print(
-        f"{_processor()}, {len(cores)} cores and threads, Python {platform.python_version()}, "
+        f"{processor()}, {len(cores)} cores and threads, Python {platform.python_version()}, "
         f"NumPy {np.__version__}; load when it began {os.getloadavg()[0]:.1f}. "
         "Times ours: the median by ours, and what is asked of it.\n"
     )
@@ -69,13 +69,6 @@ def _films(count: int, size: int) -> np.ndarray:
         drawn = datasets.draw("phantom", Path(folder), count=16, seed=0, image_size=size)
         films = [decode(path) for path in sorted((drawn / "images").glob("*.png"))]
     return np.resize(np.stack(films), (count, size, size))
-
-
-def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor()
 
 
 if __name__ == "__main__":

@@ -6,9 +6,11 @@ A, B, C, A, B, C, …: what disturbs the machine disturbs all alike.
 import concurrent.futures
 import dataclasses
 import importlib.metadata
+import platform
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -44,7 +46,20 @@ class Contestant:
 
     def versions(self) -> str:
         """Such as "kornia 0.9.0, torch 2.14.1"."""
-        return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in self.packages)
+        return versions(*self.packages)
+
+
+def versions(*packages: str) -> str:
+    """Such as "kornia 0.9.0, torch 2.14.1"."""
+    return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
+
+
+def processor() -> str:
+    """Name the processor."""
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,7 +133,7 @@ def table(title: str, contestants: Sequence[Contestant], images: np.ndarray) -> 
             entered[contestant.name] = contestant.versions(), *_fastest(ways)
         except ImportError as error:
             missing[contestant.name] = error
-    times = _take_turns({name: way for name, (_, _, way) in entered.items()})
+    times = take_turns({name: way for name, (_, _, way) in entered.items()})
     yield f"| {' | '.join((title, *COLUMNS))} |"
     yield "|---" * (1 + len(COLUMNS)) + "|"
     for contestant in contestants:
@@ -155,8 +170,8 @@ def _fastest(ways: Mapping[str, Way]) -> tuple[str, Way]:
     return min(ways.items(), key=lambda item: least(item[1]))
 
 
-def _take_turns(ways: Mapping[str, Way]) -> dict[str, list[float]]:
-    """Times in seconds of A, B, C, A, B, C, …"""
+def take_turns(ways: Mapping[str, Way]) -> dict[str, list[float]]:
+    """Measure times in seconds of A, B, C, A, B, C, …"""
     for way in ways.values():
         way(0)
     times: dict[str, list[float]] = {name: [] for name in ways}
