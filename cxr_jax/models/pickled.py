@@ -58,7 +58,7 @@ def read_pickle(file: Any, *, calls: Calls, persistent: Callable[[Any], Any]) ->
     except ForeignCodeError:
         raise
     except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError) as error:
-        raise ValueError(f"the pickle in it is damaged or cut short: {error}") from error
+        raise ValueError(f"the pickle in it is damaged or cut short: {error!s:.200}") from error
     raise ValueError("the pickle in it is cut short")
 
 

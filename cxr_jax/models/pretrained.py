@@ -33,6 +33,7 @@ from cxr_jax.models.torch_write import write_torch
 from cxr_jax.models.weights import Weights, read_weights
 
 ENDINGS = (".safetensors", ".pth", ".pt")
+_LISTED = 20  # tensors, of those that are missing or unused
 
 
 def load(
@@ -152,7 +153,7 @@ def save(
 
 def _spread(kernel: np.ndarray, channels: int) -> np.ndarray:
     """A stem [out, in, height, width] for another number of channels."""
-    if kernel.ndim != 4 or kernel.shape[1] == channels:
+    if kernel.shape[1] == channels:
         return kernel
     return np.repeat(kernel.sum(1, keepdims=True) / np.float32(channels), channels, axis=1)
 
@@ -160,8 +161,15 @@ def _spread(kernel: np.ndarray, channels: int) -> np.ndarray:
 def _rows(weights: Weights, labels: Sequence[str], outputs: int) -> list[int | None] | None:
     """Which of the file's outputs, None for one of zeros, make the head; None where none do."""
     if not labels or not weights.labels:
-        count = len(weights.tensors[HEAD])
-        return list(range(count)) if count == outputs else None
+        if weights.kernel(HEAD)[0] != outputs:
+            return None
+        if labels:
+            warnings.warn(
+                f"{weights.path}: does not name its {outputs} outputs; they are taken for "
+                f"{', '.join(labels)}, in this order",
+                stacklevel=4,
+            )
+        return list(range(outputs))
     place = {_spelling(name): i for i, name in enumerate(weights.labels) if name}
     wanted = [_spelling(name) for name in labels]
     rows = [place.get(name) for name in wanted]
@@ -188,7 +196,7 @@ def _check_names(weights: Weights, expected: Mapping[str, Any]) -> None:
     missing = [name for name in expected if name not in weights.tensors]
     unused = [name for name in weights.tensors if name not in expected]
     problems = [
-        f"{len(names)} {what} ({', '.join(names[:4])}{', …' if len(names) > 4 else ''})"
+        f"{len(names)} {what} ({', '.join(names[:_LISTED])}{', …' * (len(names) > _LISTED)})"
         for what, names in (("missing", missing), ("unused", unused))
         if names
     ]

@@ -113,7 +113,7 @@ def _open_zip(path: Path) -> Iterator[TorchFile]:
             big = f"{root}byteorder" in members and read(f"{root}byteorder") == b"big"
             content = _read(io.BytesIO(read(f"{root}data.pkl")))
             yield TorchFile(content, lambda key: read(f"{root}data/{key}"), ">" if big else "<")
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, EOFError, OSError) as error:
         raise ValueError(f"the zip archive is damaged or cut short: {error}") from error
     except KeyError as error:
         raise ValueError(f"the zip archive lacks {error}, so torch did not write it") from error
@@ -148,9 +148,9 @@ def _read(stream: Any, itemsizes: dict[str, int] | None = None) -> Any:
         what, *rest = found
         if what == "module":  # a class, with its source code
             return rest[0]
-        if what != "storage":
-            raise ValueError(f"a persistent id of {what!r}")
         kind, key, _, numel, *view = rest
+        if what != "storage" or not isinstance(key, str):  # repr of what else may never end
+            raise ValueError("a persistent id that is no storage's")
         name = kind.name.rpartition(".")[2].removesuffix("Storage")
         if name not in _DTYPES:
             raise ValueError(f"numbers of an unknown kind, {kind.name}")

@@ -6,7 +6,11 @@ safetensors. It may hold a state dict, a checkpoint with one in it, or a whole p
 
 import dataclasses
 import json
+import math
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +22,7 @@ from cxr_jax.models.densenet import DenseNetConfig
 from cxr_jax.models.pickled import ForeignCodeError, Object
 from cxr_jax.models.safetensors import is_safetensors, read_safetensors
 from cxr_jax.models.torch_file import Tensor, TorchFile, open_torch
-from cxr_jax.models.torch_names import HEAD, STEM, canonical
+from cxr_jax.models.torch_names import HEAD, HEAD_BIAS, STEM, canonical
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -49,7 +53,7 @@ class Weights:
     @property
     def channels(self) -> int:
         """Of the images that the stem takes."""
-        return self.tensors[STEM].shape[1]
+        return self.kernel(STEM)[1]
 
     def config(self, **fields: Any) -> DenseNetConfig:
         """Make the config of the network that has these weights.
@@ -61,24 +65,18 @@ class Weights:
           CheckpointError: the tensors are no DenseNet's; or nothing tells the standardisation, and
             `fields` have no mean and std.
         """
-        tensors = self.tensors
-        try:
-            growth = tensors["features.denseblock1.denselayer1.conv2.weight"].shape[0]
-            found = {
-                "block_sizes": self._block_sizes(),
-                "num_classes": tensors[HEAD].shape[0],
-                "in_channels": self.channels,
-                "growth_rate": growth,
-                "bottleneck": tensors["features.denseblock1.denselayer1.conv1.weight"].shape[0]
-                // growth,
-                "stem_features": tensors[STEM].shape[0],
-            }
-        except KeyError as error:
-            raise CheckpointError(
-                f"{self.path}: holds no DenseNet: it has no tensor {error}"
-            ) from error
-        if "features.transition1.conv.weight" in tensors:
-            kept, of, *_ = tensors["features.transition1.conv.weight"].shape
+        first = "features.denseblock1.denselayer1"
+        growth = self.kernel(f"{first}.conv2.weight")[0]
+        found: dict[str, Any] = {
+            "block_sizes": self._block_sizes(),
+            "num_classes": self.kernel(HEAD)[0],
+            "in_channels": self.channels,
+            "growth_rate": growth,
+            "bottleneck": self.kernel(f"{first}.conv1.weight")[0] // growth,
+            "stem_features": self.kernel(STEM)[0],
+        }
+        if "features.transition1.conv.weight" in self.tensors:
+            kept, of, *_ = self.kernel("features.transition1.conv.weight")
             found["compression"] = min((kept + 0.5) / of, 1.0) if 2 * kept != of else 0.5
         if self.mean is not None:
             found |= {"mean": self.mean, "std": self.std}
@@ -89,10 +87,26 @@ class Weights:
             )
         return DenseNetConfig(**{**found, **fields})
 
+    def kernel(self, name: str) -> tuple[int, ...]:
+        """Tell the shape of a kernel, [out, in, …].
+
+        Raises:
+          CheckpointError: there is none of that name, or it is no kernel.
+        """
+        if name not in self.tensors:
+            raise CheckpointError(f"{self.path}: holds no DenseNet: it has no tensor {name}")
+        shape = self.tensors[name].shape
+        axes = 2 if name == HEAD else 4
+        if len(shape) != axes or 0 in shape:
+            raise CheckpointError(
+                f"{self.path}: {name} has shape {shape}, expected {axes} axes of at least 1"
+            )
+        return shape
+
     def _block_sizes(self) -> tuple[int, ...]:
-        layers = {tuple(name.split(".")[1:3]) for name in self.tensors if ".denselayer" in name}
-        blocks = [block for block, _ in layers]
-        return tuple(blocks.count(f"denseblock{i + 1}") for i in range(len(set(blocks))))
+        found = (re.match(r"features\.denseblock(\d+)\.denselayer\d+", n) for n in self.tensors)
+        layers = Counter(int(layer[1]) for layer in {m[0]: m for m in found if m}.values())
+        return tuple(takewhile(bool, (layers[i] for i in count(1))))
 
 
 def read_weights(path: Path) -> Weights:
@@ -108,6 +122,8 @@ def read_weights(path: Path) -> Weights:
         executed, has weights that are not finite, or labels of another number than outputs.
     """
     try:
+        if path.exists() and not path.is_file():
+            raise ValueError("it is a directory or a device")
         with path.open("rb") as file:
             start = file.read(9)
         if is_safetensors(start):
@@ -121,23 +137,38 @@ def read_weights(path: Path) -> Weights:
         raise CheckpointError(f"{path}: cannot be read: {error.strerror or error}") from error
     except ForeignCodeError as error:
         raise CheckpointError(
-            f"{path}: refused, because it holds {error}, and weights need none; nothing of it was "
-            "executed"
+            f"{path}: refused, because it holds {error!s:.200}, and weights need none; nothing of "
+            "it was executed"
         ) from error
-    except (ValueError, TypeError, KeyError, AttributeError, RuntimeError, EOFError) as error:
-        raise CheckpointError(f"{path}: is no file of weights: {error}") from error
+    except (
+        ValueError, TypeError, KeyError, AttributeError, RuntimeError, EOFError, OverflowError,
+    ) as error:  # fmt: skip
+        raise CheckpointError(f"{path}: is no file of weights: {error!s:.200}") from error
     _check(weights)
     return weights
 
 
 def _of_safetensors(path: Path) -> Weights:
     tensors, metadata = read_safetensors(path)
+    _check_size(path, tensors)
     known: dict[str, Any] = {
-        name: tuple(json.loads(metadata[name]))
-        for name in ("mean", "std", "labels")
+        name: _items(name, metadata[name], kind)
+        for name, kind in (("mean", (int, float)), ("std", (int, float)), ("labels", str))
         if name in metadata
     }
     return dataclasses.replace(_weights(path, canonical(tensors), ()), **known)
+
+
+def _items(name: str, text: str, kind: Any) -> tuple[Any, ...]:
+    """A list in the metadata of `pretrained.save`."""
+    try:
+        items = json.loads(text)
+    except ValueError:
+        items = None
+    if not isinstance(items, list) or not all(isinstance(item, kind) for item in items):
+        what = "texts" if kind is str else "numbers"
+        raise ValueError(f"its metadata {name} must be a JSON list of {what}, got {text!r:.80}")
+    return tuple(items)
 
 
 def _of_torch(path: Path, opened: TorchFile) -> Weights:
@@ -153,6 +184,7 @@ def _of_torch(path: Path, opened: TorchFile) -> Weights:
     if not _holds_tensors(content):
         raise ValueError("it holds no tensors by name, no checkpoint of them and no module")
     views = canonical({k: v for k, v in content.items() if isinstance(v, Tensor)})
+    _check_size(path, views)
     return _weights(path, {name: opened.array(view) for name, view in views.items()}, labels, ours)
 
 
@@ -175,6 +207,13 @@ def _weights(
     if channels == 3:
         return dataclasses.replace(weights, mean=IMAGENET_MEAN, std=IMAGENET_STD)
     return weights
+
+
+def _check_size(path: Path, tensors: Mapping[str, Any]) -> None:
+    """Tensors that share their numbers, over and over, would fill the memory."""
+    numbers, held = sum(math.prod(x.shape) for x in tensors.values()), path.stat().st_size
+    if numbers > held:
+        raise ValueError(f"its tensors have {numbers} numbers, more than its {held} bytes can hold")
 
 
 def _holds_tensors(value: Any) -> bool:
@@ -221,9 +260,25 @@ def _check(weights: Weights) -> None:
                 f"{weights.path}: {name} of shape {tensor.shape} has {bad} values that are not "
                 "finite; the training that made it diverged, or the file is damaged"
             )
-    head = weights.tensors.get(HEAD)
-    if weights.labels and head is not None and len(weights.labels) != len(head):
-        raise CheckpointError(
-            f"{weights.path}: names {len(weights.labels)} labels, but {HEAD} has shape "
-            f"{head.shape}, which is {len(head)} outputs"
-        )
+    if HEAD in weights.tensors:
+        head = weights.kernel(HEAD)
+        bias = weights.tensors.get(HEAD_BIAS, np.empty(head[0])).shape
+        if bias != head[:1]:
+            raise CheckpointError(
+                f"{weights.path}: {HEAD_BIAS} has shape {bias}, but {head[:1]} belongs to {HEAD} "
+                f"of shape {head}"
+            )
+        if weights.labels and len(weights.labels) != head[0]:
+            raise CheckpointError(
+                f"{weights.path}: names {len(weights.labels)} labels, but {HEAD} has shape {head}, "
+                f"which is {head[0]} outputs"
+            )
+    for name, values, least in (("mean", weights.mean, -math.inf), ("std", weights.std, 0.0)):
+        if values is None:
+            continue
+        if len(values) != weights.channels or not all(least < x < math.inf for x in values):
+            raise CheckpointError(
+                f"{weights.path}: tells a {name} of {values}, but {STEM} has shape "
+                f"{weights.kernel(STEM)}: one finite number was expected for each of its "
+                f"{weights.channels} channels"
+            )

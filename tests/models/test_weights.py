@@ -1,0 +1,154 @@
+"""Files of weights that are damaged, or made to harm: each is refused, at once, in one line."""
+
+import json
+import os
+import struct
+import zipfile
+
+import jax
+import numpy as np
+import pytest
+
+from cxr_jax.errors import CheckpointError
+from cxr_jax.models import DenseNetConfig, init
+from cxr_jax.models.pretrained import load, save
+from cxr_jax.models.safetensors import write_safetensors
+from cxr_jax.models.weights import read_weights
+
+TINY = DenseNetConfig.tiny(num_classes=2)
+
+
+def refusal(path):
+    with pytest.raises(CheckpointError) as error:
+        read_weights(path).config(mean=0.5, std=0.25)
+    message = str(error.value)
+    assert message.startswith(f"{path}: ")
+    assert "\n" not in message
+    assert len(message) < 400 + len(str(path))
+    return message
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    """Write TINY's weights, changed, with metadata."""
+
+    def write(changes=None, metadata=None):
+        path = tmp_path / "w.safetensors"
+        save(path, TINY, init(jax.random.key(0), TINY, (32, 32, 1)))
+        tensors = dict(read_weights(path).tensors) | (changes or {})
+        texts = {name: json.dumps(value) for name, value in (metadata or {}).items()}
+        write_safetensors(path, tensors, texts)
+        return path
+
+    return write
+
+
+def zipped(path, pickle, storage=b""):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("w/data.pkl", pickle)
+        archive.writestr("w/data/0", storage)
+    return path
+
+
+def tensors(count, shape, numel):
+    """The pickle of so many tensors over one storage."""
+
+    def integer(value):
+        return b"\x8a\x10" + value.to_bytes(16, "little", signed=True)
+
+    storage = b"(X\7\0\0\0storagectorch\nFloatStorage\nX\1\0\0\0" + b"0X\3\0\0\0cpu"
+    entries = b""
+    for i in range(count):
+        name = f"features.x{i}".encode()
+        entries += b"X" + struct.pack("<I", len(name)) + name
+        entries += (
+            b"ctorch._utils\n_rebuild_tensor_v2\n("
+            + storage
+            + integer(numel)
+            + b"tQK\0("
+            + b"".join(map(integer, shape))
+            + b"t("
+        )
+        entries += b"K\1" * len(shape) + b"t\x89}tR"
+    return b"\x80\2}(" + entries + b"u."
+
+
+def test_a_value_whose_text_would_never_end_is_refused_at_once(tmp_path):
+    """Pairs of pairs of pairs, as the kind of a persistent id and as the name of a storage."""
+    endless = b")" + b"2\x86" * 200
+    refusal(zipped(tmp_path / "kind.pth", b"\x80\2(" + endless + b"NNNNtQ."))
+    one = tensors(1, (1,), 1).replace(b"X\1\0\0\0" + b"0", endless)
+    refusal(zipped(tmp_path / "name.pth", one, b"\0" * 4))
+
+
+@pytest.mark.parametrize("shape", [(2**100,), (2**100, 0), (10**6, 10**6)])
+def test_a_shape_that_is_beyond_the_file_is_refused(shape, tmp_path):
+    refusal(zipped(tmp_path / "w.pth", tensors(1, shape, 4), b"\0" * 16))
+
+
+def test_tensors_that_share_their_numbers_do_not_fill_the_memory(tmp_path):
+    path = zipped(tmp_path / "w.pth", tensors(1000, (5000,), 5000), b"\0" * 20_000)
+    assert "its tensors have 5000000 numbers, more than its" in refusal(path)
+    entry = {"dtype": "F16", "shape": [5000], "data_offsets": [0, 10_000]}
+    header = json.dumps({f"x{i}": entry for i in range(1000)}).encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header + b"\0" * 10_000)
+    assert "its tensors have 5000000 numbers, more than its" in refusal(path)
+
+
+@pytest.mark.parametrize("field", [slice(20, 28), slice(42, 46)])
+def test_an_archive_that_lies_of_sizes_and_places_is_called_damaged(field, tmp_path):
+    path = zipped(tmp_path / "w.pth", b"}.")
+    content = bytearray(path.read_bytes())
+    entry = content.find(b"PK\1\2")
+    size = field.stop - field.start
+    content[entry + field.start : entry + field.stop] = b"\xf0\xff\xff\x7f" * (size // 4)
+    path.write_bytes(content)
+    assert "the zip archive is damaged or cut short" in refusal(path)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "w.pth")
+    assert "it is a directory or a device" in refusal(tmp_path / "w.pth")
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "message"),
+    [
+        ("classifier.bias", (1,), "has shape (1,), but (2,) belongs to classifier.weight"),
+        ("classifier.bias", (3,), "has shape (3,), but (2,) belongs to classifier.weight"),
+        ("classifier.weight", (), "has shape (), expected 2 axes"),
+        ("features.conv0.weight", (16,), "has shape (16,), expected 4 axes"),
+        ("features.denseblock1.denselayer1.conv2.weight", (0, 1, 3, 3), "axes of at least 1"),
+    ],
+)
+def test_a_shape_that_nothing_could_be_made_of_is_named(name, shape, message, tiny):
+    found = refusal(tiny({name: np.zeros(shape, np.float32)}))
+    assert found.split(": ", 1)[1].startswith(name)
+    assert message in found
+
+
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [
+        ({"mean": "0.5"}, "its metadata mean must be a JSON list of numbers, got '\"0.5\"'"),
+        ({"std": ["x"]}, "its metadata std must be a JSON list of numbers"),
+        ({"labels": [1, 2]}, "its metadata labels must be a JSON list of texts, got '[1, 2]'"),
+        ({"mean": [0.4, 0.5, 0.6]}, "tells a mean of (0.4, 0.5, 0.6), but features.conv0.weight"),
+        ({"mean": [0.5], "std": [0.0]}, "tells a std of (0.0,), but"),
+    ],
+)
+def test_metadata_that_mean_nothing_are_named(metadata, message, tiny):
+    assert message in refusal(tiny(metadata=metadata))
+
+
+def test_a_block_of_an_unknown_name_is_listed(tiny):
+    path = tiny({"features.denseblocX.denselayer1.norm1.weight": np.ones(3, np.float32)})
+    config = read_weights(path).config(mean=0.5, std=0.25)
+    assert config == TINY
+    with pytest.raises(CheckpointError, match=r"1 unused \(features.denseblocX.denselayer1"):
+        load(path, config)
+
+
+def test_outputs_without_names_are_taken_in_order_with_a_warning(tiny):
+    with pytest.warns(UserWarning, match=r"does not name its 2 outputs; .* for A, B, in this"):
+        load(tiny(), TINY, labels=("A", "B"))
