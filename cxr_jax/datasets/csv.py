@@ -21,7 +21,7 @@ that an image labelled 0 has the empty mask; for run lengths that is "-1" too.
 """
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from cxr_jax.datasets.files import inside, require_images
 from cxr_jax.datasets.mammogram import side
@@ -67,7 +67,7 @@ def read(data_dir: Path) -> list[Record]:
         raise DataError(f"{table}: no column is a finding, such as Cardiomegaly; add one")
     records: dict[str, Record] = {}
     for row in rows:
-        image = row[path_column].replace("\\", "/")
+        image = PurePosixPath(row[path_column].replace("\\", "/")).as_posix()
         path = inside(table.parent, image, row, path_column)
         if image in records:
             raise row.wrong(path_column, "every image once")
@@ -129,7 +129,7 @@ def _label(row: Row, column: str) -> float:
     except ValueError:
         label = float("nan")
     if label not in _LABELS:
-        raise row.wrong(column, "1, 0, -1 or nothing, as in every column that is a finding,")
+        raise row.wrong(column, "1, 0, -1 or nothing, as in every column that is a finding")
     return label
 
 

@@ -50,7 +50,7 @@ def read(data_dir: Path) -> list[Record]:
     source = "https://medicalresearch.inescporto.pt/breastresearch"
     table = require_table(data_dir, "INbreast.csv", source=source)
     rows: dict[str, Row] = {}
-    for row in read_table(table, _COLUMNS, delimiter=";"):
+    for row in read_table(table, _COLUMNS):
         name = str(row.integer("File Name"))
         if rows.setdefault(name, row) is not row:
             raise row.wrong("File Name", f"an image that is not in line {rows[name].line} already")

@@ -33,6 +33,7 @@ from cxr_jax.datasets.files import files_by_name, find_table, inside, require_ta
 from cxr_jax.datasets.reader_config import ReaderConfig
 from cxr_jax.datasets.table import Row, read_names, read_table
 from cxr_jax.errors import DataError
+from cxr_jax.pipeline.findings import canonical
 from cxr_jax.pipeline.record import NO_FINDING, Box, Record
 
 FINDINGS = (
@@ -156,7 +157,7 @@ def _boxes(table: Path | None) -> dict[str, list[Box]]:
         return boxes
     left, top, width, height = "Bbox [x", "y", "w", "h]"
     for row in read_table(table, ("Image Index", "Finding Label", left, top, width, height)):
-        finding = {"Infiltrate": "Infiltration"}.get(row["Finding Label"], row["Finding Label"])
+        finding = canonical(row["Finding Label"])  # "Infiltrate" among them
         if finding not in FINDINGS:
             raise row.wrong("Finding Label", f"one of {', '.join(FINDINGS)}")
         box = Box(

@@ -23,7 +23,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cxr_jax.datasets.dicom_headers import read_exams
-from cxr_jax.datasets.files import find_table
+from cxr_jax.datasets.files import find_table, require_table
 from cxr_jax.datasets.table import Row, read_table
 from cxr_jax.errors import DataError
 from cxr_jax.pipeline import dicom
@@ -37,6 +37,7 @@ FINDING = "Pneumothorax"
 SIDE = 1024
 """Pixels, of the images and so of the masks."""
 
+_SOURCE = "https://www.kaggle.com/c/siim-acr-pneumothorax-segmentation"
 _TABLES = ("train-rle.csv", "stage_2_train.csv")
 
 
@@ -83,12 +84,8 @@ def read(data_dir: Path) -> list[Record]:
 
 def _rows(data_dir: Path) -> dict[str, list[Row]]:
     """Image -> its lines, of the later table that names it."""
+    require_table(data_dir, *_TABLES, source=_SOURCE)
     tables = [table for name in _TABLES if (table := find_table(data_dir, name))]
-    if not tables:
-        raise DataError(
-            f"{data_dir}: holds no {' or '.join(_TABLES)}; --data_dir names the folder that does "
-            "(https://www.kaggle.com/c/siim-acr-pneumothorax-segmentation)"
-        )
     rows: dict[str, list[Row]] = {}
     for table in tables:
         lines: dict[str, list[Row]] = {}

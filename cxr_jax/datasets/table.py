@@ -73,9 +73,10 @@ def read_table(
     *,
     optional: Sequence[str] = (),
     others: bool = False,
-    delimiter: str = ",",
 ) -> list[Row]:
-    """Read the named columns of a comma-separated file with a header line.
+    """Read the named columns of a text file with a header line.
+
+    Commas stand between the fields, or semicolons or tabs: what the header has most of.
 
     A comma inside a header's name splits it, as in the data sets that have such names: ask for the
     parts. Empty lines and columns without a name are passed over.
@@ -85,23 +86,24 @@ def read_table(
       columns: the names to read; there may be others.
       optional: names to read where they are there; else their cells are "".
       others: whether to read all other columns too; `Row.position` has their names.
-      delimiter: what stands between the fields.
 
     Raises:
-      DataError: the file cannot be read, lacks a column, or a line has too few or too many fields.
+      DataError: the file cannot be read, lacks a column or has it twice, or a line has too few or
+        too many fields.
     """
     try:
         with _open(path) as file:
+            delimiter = max(",;\t", key=file.readline(2**16).count)
+            file.seek(0)
             lines = _lines(csv.reader(file, strict=True, delimiter=delimiter))
             return list(_rows(path, lines, columns, optional, others))
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"{path}: cannot be read: {reason}") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        kind = {",": "comma", ";": "semicolon"}[delimiter]
-        raise DataError(
-            f"{path}: not a {kind}-separated text file: {error}; get it again"
-        ) from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 text: {error}; save it as UTF-8") from error
+    except csv.Error as error:
+        raise DataError(f"{path}: not a table of text: {error}; get it again") from error
 
 
 @contextlib.contextmanager
@@ -139,9 +141,12 @@ def _rows(
         raise DataError(
             f"{path}: no column {', '.join(map(repr, missing))} in the header; "
             f"found {', '.join(' '.join(name.split()) for name in header if name)}; "
-            "get the original file"
+            "correct the header or get the original file"
         )
     wanted = dict.fromkeys((*columns, *optional, *(filter(None, header) if others else ())))
+    for column in wanted:
+        if header.count(column) > 1:
+            raise DataError(f"{path}: two columns {column!r} in the header; remove one")
     at = [header.index(column) for column in wanted if column in header]
     absent = [column for column in wanted if column not in header]
     names = [*(column for column in wanted if column in header), *absent]

@@ -22,7 +22,7 @@ from cxr_jax.pipeline.headers import BadFileError, read_header
 from cxr_jax.pipeline.shared import Shared
 from cxr_jax.settings import setting
 
-VERSION = 2
+VERSION = 3
 """To be raised when the same file comes to make another image: caches are named by it."""
 
 _DEPTHS = (10, 12, 14, 16)  # of detectors and scanners, whose values converters leave as they are
@@ -54,8 +54,9 @@ def decode(
     """Read a PNG, JPEG, TIFF or DICOM radiograph.
 
     A file is DICOM if it says so behind its preamble, or by its name: `.dcm`, `.dicom`. Pictures
-    are turned as their EXIF orientation says. RGB and RGBA count as grey where the colour channels
-    are equal (within 8 levels of 255 in a JPEG), of which the first is taken; alpha is ignored.
+    are turned as their EXIF orientation says, and a TIFF file whose white is 0 is inverted. RGB and
+    RGBA count as grey where the colour channels are equal (within 8 levels of 255 in a JPEG), of
+    which the first is taken; alpha is ignored.
 
     Args:
       path: the file.
@@ -72,11 +73,12 @@ def decode(
         than 32 pixels a side, larger than config.max_pixels, or of another depth than promised.
     """
     data = read_bytes(path)
+    white_is_zero = False
     if dicom.is_dicom(data, path):
         image = dicom.decode(data, path, window=config.dicom_window, max_pixels=config.max_pixels)
         stored = 8 * image.itemsize
     else:
-        image = _decode_picture(data, path, config.max_pixels)
+        image, white_is_zero = _decode_picture(data, path, config.max_pixels)
         stored = 8 if image.dtype == np.uint8 else bit_depth or _bits(int(image.max()))
     if bit_depth is not None and (bit_depth <= 8) != (image.dtype == np.uint8):
         reason = f"{8 * image.itemsize} bits a pixel where the data set promises {bit_depth}"
@@ -84,7 +86,8 @@ def decode(
     if image.max() >= 2**stored:
         reason = f"a pixel is {image.max():,}, more than the promised {stored} bits have room for"
         raise BadImageError(path, reason, CONVERT)
-    return _stretch(image, stored)
+    stretched = _stretch(image, stored)
+    return ~stretched if white_is_zero else stretched
 
 
 def _bits(brightest: int) -> int:
@@ -100,8 +103,8 @@ def _stretch(image: HostImage, bits: int) -> HostImage:
     return table.astype(image.dtype)[image]
 
 
-def _decode_picture(data: bytes, path: Path, max_pixels: int) -> HostImage:
-    """PNG, JPEG, TIFF."""
+def _decode_picture(data: bytes, path: Path, max_pixels: int) -> tuple[HostImage, bool]:
+    """A PNG, JPEG or TIFF file's pixels, and whether they fall from black to white."""
     try:
         header = read_header(data)
     except BadFileError as error:
@@ -115,7 +118,8 @@ def _decode_picture(data: bytes, path: Path, max_pixels: int) -> HostImage:
     if image.dtype not in (np.uint8, np.uint16):
         reason = f"pixels are {image.dtype}, not integers of 8 or 16 bits"
         raise BadImageError(path, reason, CONVERT)
-    return image
+    # OpenCV inverts such a file of 8 bits itself.
+    return image, header.white_is_zero and image.dtype == np.uint16
 
 
 def _grey(image: np.ndarray, *, tolerance: int, path: Path) -> np.ndarray:

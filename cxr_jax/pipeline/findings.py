@@ -62,7 +62,12 @@ PADCHEST: dict[str, tuple[str, ...]] = {
         "round atelectasis",
         "atelectasis basal",
     ),
-    "Effusion": ("loculated pleural effusion", "hydropneumothorax"),
+    "Effusion": (
+        "loculated pleural effusion",
+        "loculated fissural effusion",
+        "hydropneumothorax",
+        "empyema",
+    ),
     "Fracture": (
         "rib fracture",
         "callus rib fracture",
@@ -88,6 +93,16 @@ PADCHEST: dict[str, tuple[str, ...]] = {
         "central venous catheter",
         "central venous catheter via jugular vein",
         "central venous catheter via subclavian vein",
+        "central venous catheter via umbilical vein",
+        "reservoir central venous catheter",
+        "catheter",
+        "ventriculoperitoneal drain tube",
+        "gastrostomy tube",
+        "nephrostomy tube",
+        # CheXpert's labeller counts valves among the devices.
+        "artificial heart valve",
+        "artificial mitral heart valve",
+        "artificial aortic heart valve",
     ),
 }
 """Finding -> kinds of it, or what implies it, that PadChest has as labels of their own."""

@@ -12,11 +12,16 @@ import zlib
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Header:
-    """An image file's format ("PNG", "JPEG", "TIFF") and its size in pixels."""
+    """An image file's format ("PNG", "JPEG", "TIFF") and its size in pixels.
+
+    Attributes:
+      white_is_zero: of a TIFF file whether its values fall from black to white.
+    """
 
     format: str
     width: int
     height: int
+    white_is_zero: bool = False
 
 
 class BadFileError(ValueError):
@@ -99,7 +104,12 @@ def _read_tiff(data: bytes) -> Header:
         for start, length in zip(values.get(offsets, ()), values.get(counts, ()), strict=False):
             if start + length > len(data):
                 raise IndexError
-    return Header(format="TIFF", width=values.get(256, (0,))[0], height=values.get(257, (0,))[0])
+    return Header(
+        format="TIFF",
+        width=values.get(256, (0,))[0],
+        height=values.get(257, (0,))[0],
+        white_is_zero=values.get(262) == (0,),
+    )
 
 
 def read_codestream_size(data: bytes) -> tuple[int, int]:
@@ -131,7 +141,7 @@ def read_codestream_size(data: bytes) -> tuple[int, int]:
 _FRAMES = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
 """Markers of a start of frame: JPEG's, and JPEG-LS's."""
 
-_TIFF_TAGS = (256, 257, 273, 279, 324, 325)
+_TIFF_TAGS = (256, 257, 262, 273, 279, 324, 325)
 _TIFF_TYPES = {3: "H", 4: "I", 16: "Q"}
 
 _READERS = {

@@ -67,6 +67,11 @@ def test_the_file_itself_may_be_named_and_be_compressed(tmp_path):
     assert "holds 2 CSV files where one is expected" in refusal(tmp_path)
 
 
+def test_the_same_file_by_another_path_is_refused(tmp_path):
+    table(tmp_path, "path,patient,Mass\na.png,1,1\n.//a.png,2,0\n")
+    assert "line 3, column 'path': expected every image once" in refusal(tmp_path)
+
+
 def test_an_empty_mask_is_known_only_of_images_without_the_finding(tmp_path):
     lines = "a.png,1,1,,-1\nb.png,2,0,,\nc.png,3,1,a.png|b.png,1 2 | 9 1\n"
     table(tmp_path, f"path,patient,Mass,mask_Mass,rle_Lung\n{lines}")

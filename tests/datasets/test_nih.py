@@ -287,8 +287,8 @@ def test_a_malformed_line_is_named(tmp_path, row, complaint):
     [
         (b"", "the file is empty"),
         (HEADER.encode(), "no lines below the header"),
-        (b"\x89PNG\r\n\x1a\n\xff\xfe", "not a comma-separated text file"),
-        (f'{HEADER}\n"unclosed'.encode(), "not a comma-separated text file"),
+        (b"\x89PNG\r\n\x1a\n\xff\xfe", "not UTF-8 text"),
+        (f'{HEADER}\n"unclosed'.encode(), "not a table of text"),
     ],
 )
 def test_a_file_that_is_no_label_file_is_refused(tmp_path, content, complaint):

@@ -46,6 +46,22 @@ def test_every_line_is_a_record(tmp_path, layout):
     assert datasets.read("padchest", tmp_path) == records
 
 
+@pytest.mark.parametrize(
+    ("label", "finding"),
+    [
+        ("NSG tube", "Support Devices"),
+        ("reservoir central venous catheter", "Support Devices"),
+        ("artificial mitral heart valve", "Support Devices"),
+        ("loculated fissural effusion", "Effusion"),
+    ],
+)
+def test_a_kind_of_a_finding_is_that_finding_too(tmp_path, label, finding):
+    miniature(tmp_path)
+    set_cell(tmp_path / PADCHEST, 2, "Labels", f"['{label}']")
+    first = padchest.read(tmp_path)[0]
+    assert {name for name, value in first.labels.items() if value} == {label.lower(), finding}
+
+
 def test_missing_and_truncated_files_keep_their_records(tmp_path):
     miniature(tmp_path)
     records = padchest.read(tmp_path)

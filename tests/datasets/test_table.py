@@ -52,12 +52,21 @@ def test_a_damaged_compressed_table_is_refused(tmp_path):
         assert refusal(table(tmp_path, damaged)).startswith(f"{tmp_path}/t.csv: cannot be read: ")
 
 
-def test_semicolons_may_stand_between_fields(tmp_path):
-    path = table(tmp_path, 'a;b\n"1,5";2\n')
-    assert read_table(path, ("a",), delimiter=";")[0]["a"] == "1,5"
-    assert "not a semicolon-separated text file" in refusal(
-        table(tmp_path, 'a;b\n"1'), delimiter=";"
-    )
+@pytest.mark.parametrize("packed", [bytes, gzip.compress])
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_semicolons_or_tabs_may_stand_between_fields(tmp_path, delimiter, packed):
+    text = "\ufeffa;b\r\n1,5;2\r\n".replace(";", delimiter)
+    assert read_table(table(tmp_path, packed(text.encode())), ("a",))[0]["a"] == "1,5"
+
+
+def test_a_column_that_is_there_twice_is_refused(tmp_path):
+    path = table(tmp_path, "a,b,b\n1,2,3\n")
+    assert "two columns 'b' in the header" in refusal(path, ("a", "b"))
+    assert len(read_table(path, ("a",))) == 1
+
+
+def test_text_in_another_encoding_is_refused_with_the_cure(tmp_path):
+    assert refusal(table(tmp_path, "a,ä\n".encode("latin-1"))).endswith("; save it as UTF-8")
 
 
 def test_a_missing_file_or_column_is_named(tmp_path):

@@ -44,6 +44,20 @@ def test_lossless_files_come_back_exactly(tmp_path, suffix, dtype):
     np.testing.assert_array_equal(read, image)
 
 
+@pytest.mark.parametrize("bits", [8, 12, 16])
+def test_a_tiff_film_whose_white_is_zero_is_inverted(tmp_path, bits):
+    image = (GREY.astype(np.uint32) * (2**bits - 1) // 255).astype(
+        np.uint8 if bits == 8 else np.uint16
+    )
+    path = write(tmp_path, image, ".tif")
+    black_is_zero = decode(path)
+    photometric = [struct.pack("<HHIHH", 262, 3, 1, value, 0) for value in (1, 0)]
+    data = path.read_bytes()
+    assert photometric[0] in data
+    path.write_bytes(data.replace(*photometric))
+    np.testing.assert_array_equal(decode(path), np.iinfo(image.dtype).max - black_is_zero)
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("progressive", [0, 1])
 def test_jpeg_is_read(tmp_path, channels, progressive):
