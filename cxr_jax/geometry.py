@@ -6,6 +6,7 @@ Pixel (row, column) lies at the point (row, column). The centre of an image is (
 that an image is resampled once and its mask can follow exactly.
 """
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Bool, Float, Int, Real, Shaped
 
@@ -120,26 +121,22 @@ def warp(
             "scale it to float32 in [0, 1], or use order=0 for a mask"
         )
     height, width, channels = image.shape
-    pixels = jnp.asarray(image).reshape(height * width, channels)
     i, v = _points(matrix[0], (height, width))
     j, u = _points(matrix[1], (height, width))
     outside = _outside(i, v, height) | _outside(j, u, width)
     if fill == "reflect":
         (i, v), (j, u) = _folded(i, v, height), _folded(j, u, width)
-
-    def pick(flat: Int[Array, "height width"]) -> Array:
-        return pixels.at[flat].get(mode="promise_in_bounds")
-
     if order == 0:
         i, j = jnp.clip(i + (v >= 0.5), 0, height - 1), jnp.clip(j + (u >= 0.5), 0, width - 1)
-        warped = pick(i * width + j)
+        warped = _pick(jnp.asarray(image).reshape(height * width, channels), i * width + j)
     else:
-        pixels = pixels.astype(jnp.float32)
         (i, v), (j, u) = _first_of_two(i, v, height), _first_of_two(j, u, width)
+        first, right, below, diagonal = jax.lax.platform_dependent(
+            jnp.asarray(image, jnp.float32), i * width + j, tpu=_four_at_once, default=_four
+        )
         v, u = v[..., None], u[..., None]
-        first, below, right = i * width + j, width if height > 1 else 0, 1 if width > 1 else 0
-        upper = (1 - u) * pick(first) + u * pick(first + right)
-        lower = (1 - u) * pick(first + below) + u * pick(first + below + right)
+        upper = (1 - u) * first + u * right
+        lower = (1 - u) * below + u * diagonal
         warped = (1 - v) * upper + v * lower
     if fill == "constant":
         warped = jnp.where(outside[..., None], jnp.zeros((), warped.dtype), warped)
@@ -232,3 +229,29 @@ def _first_of_two(i: _Indices, v: _Fractions, size: int) -> tuple[_Indices, _Fra
     """Move points to the nearest between two pixels of the image, the fraction in [0, 1]."""
     first = jnp.clip(i, 0, max(size - 2, 0))
     return first, jnp.clip(v + (i - first), 0, 1)
+
+
+def _pick(pixels: Shaped[Array, "pixel channel"], flat: _Indices) -> Array:
+    return pixels.at[flat].get(mode="promise_in_bounds")
+
+
+def _steps(shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """How far, in a flat image, a pixel is from itself, the one on its right, below, and both."""
+    height, width, _ = shape
+    right, below = int(width > 1), width if height > 1 else 0
+    return 0, right, below, below + right
+
+
+def _four(image: Float[Array, "height width channel"], first: _Indices) -> tuple[Array, ...]:
+    """The pixels at flat indices, those on their right, below, and below those."""
+    pixels = image.reshape(-1, image.shape[-1])
+    return tuple(_pick(pixels, first + step) for step in _steps(image.shape))
+
+
+def _four_at_once(
+    image: Float[Array, "height width channel"], first: _Indices
+) -> tuple[Array, ...]:
+    """The same on a TPU, which fetches a tile of memory for every index."""
+    pixels = image.reshape(-1, image.shape[-1])
+    four = jnp.stack([jnp.roll(pixels, -step, axis=0) for step in _steps(image.shape)])
+    return tuple(four.at[:, first].get(mode="promise_in_bounds"))

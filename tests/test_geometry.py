@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import scipy.ndimage
 
+from cxr_jax import geometry
 from cxr_jax.geometry import KERAS, affine, warp
 
 SHAPE = (37, 52)
@@ -209,6 +210,26 @@ def test_parameters_may_be_traced_and_vmap_equals_a_loop():
     for index in range(2):
         alone = move(images[index], {name: value[index] for name, value in drawn.items()})
         np.testing.assert_allclose(together[index], alone, atol=5e-5)
+
+
+@pytest.mark.parametrize("shape", [(*SHAPE, 2), (1, 5, 1), (5, 1, 1), (1, 1, 1)])
+def test_a_tpu_is_given_the_same_neighbours(shape):
+    image = jnp.asarray(np.random.default_rng(0).random(shape, np.float32))
+    row, column = (np.minimum(np.arange(n), max(n - 2, 0)) for n in shape[:2])
+    first = jnp.asarray(row[:, None] * shape[1] + column)
+    apart, at_once = geometry._four(image, first), geometry._four_at_once(image, first)
+    np.testing.assert_array_equal(jnp.stack(at_once), jnp.stack(apart))
+    below, right = (np.minimum(x + 1, n - 1) for x, n in zip((row, column), shape, strict=False))
+    np.testing.assert_array_equal(apart[3], image[below][:, right])
+
+
+def test_a_tpu_gathers_once_where_others_gather_each_neighbour():
+    traced = compiled_warp.trace(jnp.asarray(noise()), affine(shape=SHAPE))
+    counts = [
+        traced.lower(lowering_platforms=(platform,)).as_text().count('"stablehlo.gather"(')
+        for platform in ("tpu", "cpu", "cuda")
+    ]
+    assert counts == [1, 4, 4]
 
 
 def test_it_is_differentiable_in_the_angle_and_in_the_image():

@@ -34,12 +34,16 @@ _HEAVY = (
 )
 _CONTROL = ("while", "conditional", "call")
 _MOVES_NOTHING = ("parameter", "constant", "get-tuple-element", "tuple", "bitcast", *_CONTROL)
+_READS_A_PART = ("slice", "dynamic-slice", "gather")
+_UPDATES_A_PART = "dynamic-update-slice"
 
 _COMPUTATION = re.compile(r"(ENTRY )?%?(\S+) \(.*\{$")
 _INSTRUCTION = re.compile(r"\s+(?:ROOT )?%(\S+) = (.*?) ([a-z][a-z0-9-]*)\(([^)]*)\)(.*)$")
 _ARRAY = re.compile(r"\b(pred|[a-z]+(\d+)\w*)\[([\d,]*)\](\{[^}]*\})?")
 _CALLED = re.compile(r"(?:calls|body|condition|to_apply|branch_computations)=(%[\w.-]+|\{[^}]*\})")
 _NAME = re.compile(r"%([\w.-]+)")
+# Of {3,0,2,1:T(8,128)(2,1)S(1)}: the axes from the last in memory on, and what they are padded to.
+_LAYOUT = re.compile(r"\{([\d,]+):T\(([\d,]+)\)")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +60,10 @@ class Moved:
 
 @dataclasses.dataclass(frozen=True)
 class Instruction:
-    """One line: %name = type opcode(%operand, …), attributes."""
+    """One line: %name = type opcode(%operand, …), attributes.
+
+    A parameter's only operand is its number.
+    """
 
     type: str
     opcode: str
@@ -99,7 +106,8 @@ class Program:
         for line in text.splitlines():
             if found := _INSTRUCTION.match(line):
                 name, kind, opcode, operands, attributes = found.groups()
-                inside[name] = Instruction(kind, opcode, tuple(_NAME.findall(operands)), attributes)
+                named = (operands,) if opcode == "parameter" else _NAME.findall(operands)
+                inside[name] = Instruction(kind, opcode, tuple(named), attributes)
             elif found := _COMPUTATION.match(line):
                 inside = computations.setdefault(found[2], {})
                 entry = found[2] if found[1] else entry
@@ -113,7 +121,8 @@ class Program:
         def of(instruction: Instruction) -> tuple[str, int] | None:
             # Of an asynchronous pair the end is taken, whose type is the result alone.
             kind = instruction.opcode.removesuffix("-done")
-            return (kind, _size(instruction.type)) if kind in COLLECTIVES else None
+            size = _size(instruction.type, fast_too=True, padded=False)
+            return (kind, size) if kind in COLLECTIVES else None
 
         return self._sum(of, passes, enter=lambda instruction: True)
 
@@ -121,17 +130,13 @@ class Program:
         """Count what goes through a device's main memory, by operation and pass.
 
         An operation reads its operands and writes its result, each once, and a fusion is one
-        operation. What XLA puts into a TPU's own fast memory (space 1) is not counted; where only a
-        part of an operand is read, all of it is.
+        operation. Of what is only sliced, the slices are counted, and of an update in place the
+        update. Arrays are as large as their layout pads them. What XLA puts into a TPU's own fast
+        memory (space 1) is not counted.
 
         Returns:
           Such as {"convolution, backward": …}, the most bytes first.
         """
-        types = {
-            name: instruction.type
-            for inside in self.computations.values()
-            for name, instruction in inside.items()
-        }
 
         def of(instruction: Instruction) -> tuple[str, int] | None:
             opcode = instruction.opcode
@@ -139,11 +144,14 @@ class Program:
                 return None
             kind = opcode.removesuffix("-done")
             if kind != opcode:  # from one memory into the other
-                return f"{kind}, {_pass(instruction)}", _size(instruction.type)
+                moved = _size(instruction.type, fast_too=True)
+            else:
+                moved = self._written(instruction) + sum(
+                    self._read(instruction, operand, _size(self._types.get(operand, "")))
+                    for operand in dict.fromkeys(instruction.operands)
+                )
             if opcode == "fusion":
                 kind = self._heaviest(instruction)
-            ends = [instruction.type, *(types.get(name, "") for name in instruction.operands)]
-            moved = sum(_size(each, fast_too=False) for each in ends)
             return f"{kind}, {_pass(instruction)}", moved
 
         found = self._sum(of, passes, enter=lambda instruction: instruction.opcode in _CONTROL)
@@ -174,6 +182,45 @@ class Program:
 
         return total(self.entry)
 
+    @functools.cached_property
+    def _types(self) -> dict[str, str]:
+        return {
+            name: instruction.type
+            for inside in self.computations.values()
+            for name, instruction in inside.items()
+        }
+
+    def _written(self, instruction: Instruction) -> int:
+        last = instruction
+        while last.opcode == "fusion":
+            last = list(self.computations[last.called[0]].values())[-1]
+        if last.opcode == _UPDATES_A_PART and _size(instruction.type):
+            return _size(self._types.get(last.operands[1], ""), fast_too=True)
+        return _size(instruction.type)
+
+    def _read(self, instruction: Instruction, operand: str, whole: int) -> int:
+        """Bytes of an operand that an operation reads, of its bytes in the main memory."""
+        if instruction.opcode == "fusion":
+            inside = self.computations[instruction.called[0]]
+            here = {
+                name
+                for name, each in inside.items()
+                if each.opcode == "parameter"
+                and instruction.operands[int(each.operands[0])] == operand
+            }
+            reads = (
+                self._read(each, name, whole)
+                for each in inside.values()
+                for name in here.intersection(each.operands)
+            )
+            return min(whole, sum(reads))
+        if instruction.operands[0] == operand:
+            if instruction.opcode in _READS_A_PART:
+                return min(whole, _size(instruction.type, fast_too=True))
+            if instruction.opcode == _UPDATES_A_PART:
+                return 0
+        return whole
+
     def _heaviest(self, fusion: Instruction) -> str:
         inside = [
             instruction
@@ -190,10 +237,15 @@ def _pass(instruction: Instruction) -> str:
     return "backward" if "transpose(" in source else "forward" if "jvp(" in source else "other"
 
 
-def _size(kind: str, *, fast_too: bool = True) -> int:
+def _size(kind: str, *, fast_too: bool = False, padded: bool = True) -> int:
     """Bytes of an HLO type, such as (f32[8,2]{1,0}, bf16[16]{0:T(128)S(1)})."""
-    return sum(
-        math.ceil(math.prod(map(int, filter(None, dimensions.split(",")))) * int(bits or 8) / 8)
-        for _, bits, dimensions, layout in _ARRAY.findall(kind)
-        if fast_too or "S(1)" not in layout
-    )
+    total = 0
+    for _, bits, dimensions, layout in _ARRAY.findall(kind):
+        shape = [int(n) for n in dimensions.split(",") if n]
+        if padded and (tiled := _LAYOUT.match(layout)):
+            axes, tile = (list(map(int, numbers.split(","))) for numbers in tiled.groups())
+            for axis, n in zip(axes, reversed(tile), strict=False):
+                shape[axis] = math.ceil(shape[axis] / n) * n
+        if fast_too or "S(1)" not in layout:
+            total += math.ceil(math.prod(shape) * int(bits or 8) / 8)
+    return total

@@ -68,7 +68,8 @@ def test_collectives_are_counted_by_kind_and_in_loops_as_often_as_they_run():
 def test_traffic_is_operands_and_results_in_main_memory_alone():
     traffic = Program.parse(TEXT).traffic(thrice)
     assert traffic == {
-        "dot, backward": Moved(1, (8 * 4 + 8 * 2) * 4),  # its other operand is in fast memory
+        # One operand is padded to 128 columns, the other is in fast memory.
+        "dot, backward": Moved(1, (8 * 128 + 8 * 2) * 4),
         "copy, other": Moved(2, (1 + 2) * 8 * 2 * 4),  # one end of the first is
         "all-gather, other": Moved(1, 16 * 2 * 4),
         "all-reduce, other": Moved(3, 3 * 2 * 16),
@@ -76,6 +77,38 @@ def test_traffic_is_operands_and_results_in_main_memory_alone():
     }
     sizes = [each.bytes for each in traffic.values()]
     assert sizes == sorted(sizes, reverse=True)
+
+
+PARTS = """\
+%sliced (p: bf16[9,256], q: bf16[9,32]) -> bf16[9,32] {
+  %q = bf16[9,32]{1,0:T(8,128)(2,1)} parameter(1)
+  %p = bf16[9,256]{1,0:T(8,128)(2,1)} parameter(0)
+  %part = bf16[9,32]{1,0:T(8,128)(2,1)} slice(%p), slice={[0:9], [32:64]}
+  ROOT %sum = bf16[9,32]{1,0:T(8,128)(2,1)} add(%part, %q)
+}
+
+%updated (p: bf16[9,256], q: bf16[9,32], i: s32[]) -> bf16[9,256] {
+  %p.1 = bf16[9,256]{1,0:T(8,128)(2,1)} parameter(0)
+  %q.1 = bf16[9,32]{1,0:T(8,128)(2,1)} parameter(1)
+  %i.1 = s32[] parameter(2)
+  ROOT %in = bf16[9,256]{1,0:T(8,128)(2,1)} dynamic-update-slice(%p.1, %q.1, %i.1, %i.1)
+}
+
+ENTRY %main (x: bf16[9,256], y: bf16[9,32], n: s32[]) -> bf16[9,256] {
+  %x = bf16[9,256]{1,0:T(8,128)(2,1)} parameter(0)
+  %y = bf16[9,32]{1,0:T(8,128)(2,1)} parameter(1)
+  %n = s32[] parameter(2)
+  %z = bf16[9,32]{1,0:T(8,128)(2,1)} fusion(%x, %y), calls=%sliced
+  ROOT %w = bf16[9,256]{1,0:T(8,128)(2,1)} fusion(%x, %z, %n), calls=%updated
+}
+"""
+
+
+def test_of_slices_and_updates_in_place_the_part_moves():
+    tile = 16 * 128 * 2  # what 9 x 32 numbers take there
+    assert Program.parse(PARTS).traffic(once) == {
+        "elementwise, other": Moved(2, (1 + 1 + 1) * tile + (1 + 1) * tile + 4)
+    }
 
 
 def test_traffic_is_what_xla_counts_where_there_is_one_memory():
