@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Int, Key
 
 from cxr_jax import metrics
 from cxr_jax import weighted_metrics as weighted
@@ -52,6 +52,21 @@ class SplitPredictions:
         """Mean over all known labels; NaN where there is none."""
         known = [one.losses[~np.isnan(one.labels)] for one in self.findings.values()]
         return _mean(np.concatenate(known).tolist())
+
+    def some(self, at: Int[np.ndarray, "some"]) -> "SplitPredictions":
+        """What is said of some of the images, by their positions; not of masks."""
+        return SplitPredictions(
+            findings={
+                name: Predictions(
+                    images=tuple(one.images[i] for i in at),
+                    patients=tuple(one.patients[i] for i in at),
+                    labels=one.labels[at],
+                    probabilities=one.probabilities[at],
+                    losses=one.losses[at],
+                )
+                for name, one in self.findings.items()
+            }
+        )
 
     def write_csv(self, path: Path, *, of: str = "image") -> None:
         """Write one row an image (or what `of` says): image, patient, label, probability.

@@ -84,7 +84,11 @@ def run(arguments: argparse.Namespace) -> int:
         "Images": tables.overview(records),
         "Findings": tables.labels(records),
         "Findings that come together": tables.co_occurrence(records),
-        **{f"By {what}": tables.by(records, what) for what in ("view", "laterality", "split")},
+        **{
+            f"By {what}": tables.by(records, what)
+            for what in ("view", "split", "laterality", "dataset")
+            if what in ("view", "split") or any(getattr(record, what) for record in records)
+        },
     }
     for title, table in counted.items():
         print_table(title, table)
@@ -182,10 +186,7 @@ def _write_page(
         having = [record for record in readable if record.labels.get(finding) == 1]
         some = [having[at] for at in rng.permutation(len(having))[: _ACROSS * _DOWN]]
         if some:
-            images = [decode(r.path, decoding, bit_depth=r.bit_depth) for r in some]
-            titles = [f"{r.image[-28:]} {r.view}" for r in some]
-            titled = list(zip(titles, map(_small, images), strict=True))
-            sheet = grid(titled, across=_ACROSS, small=True)
+            sheet = grid([_titled(r, decoding) for r in some], across=_ACROSS, small=True)
             name = re.sub(r"\W+", "_", finding).strip("_").lower()
             caption = f"{len(some)} of {len(having):,} images, drawn at random"
             sections.append(Section(title=finding, figure=(name, sheet), caption=caption))
@@ -201,7 +202,10 @@ def _none(table: tables.Table) -> tuple[str, ...]:
     return () if len(table) > 1 else ("None.",)
 
 
-def _small(image: HostImage) -> HostImage:
+def _titled(record: Record, decoding: DecodeConfig) -> tuple[str, HostImage]:
+    """A small picture of an image; films are too large to hold a sheet of them."""
+    image = decode(record.path, decoding, bit_depth=record.bit_depth)
     scale = min(1.0, _SIDE / max(image.shape))
     size = [max(1, round(length * scale)) for length in image.shape[::-1]]
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    title = f"{record.image[-28:]} {record.laterality} {record.view}"
+    return " ".join(title.split()), cv2.resize(image, size, interpolation=cv2.INTER_AREA)

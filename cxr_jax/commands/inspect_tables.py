@@ -54,8 +54,12 @@ def by(records: Sequence[Record], what: str) -> Table:
 
 
 def co_occurrence(records: Sequence[Record]) -> Table:
-    """How many images have both of two findings; on the diagonal, how many have the one."""
+    """How many images have both of two findings; on the diagonal, how many have the one.
+
+    Findings that no image has are left out.
+    """
     most = findings(records)[:MOST_FINDINGS]
+    most = [f for f in most if any(record.labels.get(f) == 1 for record in records)]
     present = np.array([[r.labels.get(finding) == 1 for finding in most] for r in records], int)
     together = present.T @ present
     rows = [

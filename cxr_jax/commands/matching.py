@@ -1,12 +1,12 @@
 """What a data set knows of the findings that a run was trained for."""
 
-import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float32
 
 from cxr_jax.errors import DataError
+from cxr_jax.pipeline.findings import canonical, spelling
 from cxr_jax.pipeline.record import NO_FINDING, Record
 from cxr_jax.pipeline.select import select, select_findings
 from cxr_jax.pipeline.uncertain import settle
@@ -59,7 +59,8 @@ def match_finding(finding: str, records: Sequence[Record], *, named: str | None)
     known = sorted({name for record in records for name in record.labels} - {NO_FINDING})
     if named is not None and named in known:
         return named
-    alike = [name for name in known if _plain(name) == _plain(named or finding)]
+    wanted = spelling(canonical(named or finding))
+    alike = [name for name in known if spelling(canonical(name)) == wanted]
     if len(alike) == 1:
         return alike[0]
     raise DataError(
@@ -67,11 +68,6 @@ def match_finding(finding: str, records: Sequence[Record], *, named: str | None)
         f"{'have' if alike else 'has'} this name; the run was trained for {finding}, the data set "
         f"knows {', '.join(known) or 'no findings'}; name the one that means the same by --finding"
     )
-
-
-def _plain(name: str) -> str:
-    """ "Pleural Effusion" and "pleural_effusion" are one."""
-    return re.sub(r"[\s_-]+", " ", name).strip().casefold()
 
 
 def label(

@@ -4,6 +4,8 @@ The names of chest findings are those of torchxrayvision, which are the NIH's wh
 https://github.com/mlmed/torchxrayvision. A data set's own name that is in no table stays as it is.
 """
 
+import re
+
 from cxr_jax.pipeline.record import NO_FINDING
 
 CHEST: dict[str, tuple[str, ...]] = {
@@ -113,20 +115,21 @@ _NONE = {NO_FINDING: ("normal", "healthy", "negative")}
 def canonical(name: str) -> str:
     """Name a finding as the vocabulary does; one that is not in it keeps its name.
 
-    Case does not matter, and a blank may be an underscore.
+    Its spelling does not matter, see `spelling`.
 
     >>> canonical("Pleural Effusion"), canonical("lung_opacity"), canonical("scoliosis")
     ('Effusion', 'Lung Opacity', 'scoliosis')
     """
-    return _CANONICAL.get(_key(name), name)
+    return _CANONICAL.get(spelling(name), name)
 
 
-def _key(name: str) -> str:
-    return " ".join(name.lower().replace("_", " ").split())
+def spelling(name: str) -> str:
+    """What two ways to write a name have in common: no case, one blank for any of `_`, `-`, ` `."""
+    return re.sub(r"[\s_-]+", " ", name).strip().casefold()
 
 
 _CANONICAL = {
-    _key(other): finding
+    spelling(other): finding
     for table in (_NONE, CHEST, BREAST)
     for finding, others in table.items()
     for other in (finding, *others)

@@ -15,6 +15,12 @@ from cxr_jax.training.outputs import Addition, evaluate_splits
 if TYPE_CHECKING:
     from cxr_jax.reporting.page import Section
 
+_TEXT = (
+    "A breast's probability is the mean over its films, a case's the greater of its breasts'; "
+    "either is positive if any of its films is. Each level has the operating point that the "
+    "validation split gives at that level. Intervals are over patients."
+)
+
 
 def breasts_additions(
     folder: Path, config: Config, data: RunData, predictions: Mapping[str, SplitPredictions]
@@ -35,9 +41,9 @@ def breasts_additions(
             aggregated["test"].write_csv(path, of=level.removesuffix("s"))
 
     def section() -> "Section":
-        from cxr_jax.reporting.breasts import breasts_section
+        from cxr_jax.reporting.groups import groups_section
 
-        return breasts_section(tests)
+        return groups_section(tests, title="Breasts and cases", text=_TEXT)
 
     return [
         Addition(

@@ -61,14 +61,17 @@ class RunData:
         ]
 
 
-def load_data(config: Config, cache_dir: Path) -> RunData:
+def load_data(config: Config, cache_dir: Path, records: Sequence[Record] | None = None) -> RunData:
     """Read, select, prepare and split.
+
+    Args:
+      records: of the data sets, where they have been read before.
 
     Raises:
       DataError: the data set cannot be used; the message names file and cure.
       WorkspaceError: the cache cannot be written.
     """
-    records, labels = _select(config, read_records(config, cache_dir))
+    records, labels = _select(config, records or read_records(config, cache_dir))
     masks = config.outlines or ((config.finding,) if config.dims else ())
     _check_masks(config, records, masks)
     prepared = prepare(
@@ -90,16 +93,17 @@ def load_data(config: Config, cache_dir: Path) -> RunData:
     return data
 
 
-def name_findings(config: Config, cache_dir: Path) -> Config:
-    """The config with "all" findings called by their names.
+def name_findings(config: Config, cache_dir: Path) -> tuple[Config, list[Record] | None]:
+    """The config with "all" findings called by their names, and the records if it took them.
 
     Raises:
       DataError, WorkspaceError: as of `load_data`.
     """
     if config.findings != ALL:
-        return config
-    found = findings_of(read_records(config, cache_dir), views=config.views, blanks=config.blanks)
-    return dataclasses.replace(config, findings=found)
+        return config, None
+    records = read_records(config, cache_dir)
+    found = findings_of(records, views=config.views, blanks=config.blanks)
+    return dataclasses.replace(config, findings=found), records
 
 
 def _select(

@@ -24,6 +24,7 @@ from cxr_jax.training.checkpoint import (
 )
 from cxr_jax.training.config import Config
 from cxr_jax.training.data import RunData, load_data, name_findings, write_records
+from cxr_jax.training.dataset_outputs import datasets_additions
 from cxr_jax.training.loop import Plan, RunLog, Trainer
 from cxr_jax.training.mask_outputs import masks_addition
 from cxr_jax.training.outputs import Addition, summary, write_results
@@ -81,7 +82,7 @@ def fit_one(
         names what and the cure.
     """
     cache_dir = Path(config.cache_dir).expanduser()
-    config = name_findings(config, cache_dir)
+    config, records = name_findings(config, cache_dir)
     config, weights = read_start(config)
     recipe = _checked_recipe(config)
     start = start_variables(weights, config, recipe)
@@ -89,7 +90,7 @@ def fit_one(
     workdir.warn_of_idle_gpu()
     folder = workdir.open_workdir(config)
     console.say(f"{'run':<12}{folder}")
-    data = load_data(config, cache_dir)
+    data = load_data(config, cache_dir, records)
     for split, images, patients, positives in data.counts():
         console.say(f"{split:<12}{images} images of {patients} patients, {positives} positive")
     with workdir.locked(folder), writing(folder):
@@ -101,6 +102,7 @@ def fit_one(
         }
         here = dataclasses.replace(config, workdir=str(folder))
         more = [
+            *datasets_additions(config, data, predictions),
             *breasts_additions(folder, config, data, predictions),
             *masks_addition(folder, config, data, predictions),
         ]

@@ -10,6 +10,7 @@ back into batches on two devices, and the memory of the loader is watched over 5
 import argparse
 import concurrent.futures
 import dataclasses
+import gc
 import os
 import statistics
 import tempfile
@@ -136,6 +137,8 @@ def _reading(prepared: Prepared) -> None:
             count += BATCH
         rate = count / (time.perf_counter() - start)
         batches.close()
+        del batch
+        gc.collect()  # until then JAX keeps the workers' shared memory, which they would miss
         print(f"| {workers or 'no'} worker processes | {rate:,.0f} |", flush=True)
 
 

@@ -183,7 +183,8 @@ def test_results_are_not_written_over(run, external, evaluated, capsys):
         ("PNEUMOTHORAX", None, "Pneumothorax"),
         ("Heart", "Pneumothorax", "Pneumothorax"),
         ("Mass", None, None),
-        ("Effusion", None, None),
+        ("Effusion", None, "pleural_effusion"),
+        ("Heart", "pleural-effusion", "pleural_effusion"),
         ("No Finding", None, None),
     ],
 )

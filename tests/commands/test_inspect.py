@@ -54,6 +54,8 @@ def test_everything_that_is_wrong_is_said_and_written(classes, tmp_path, capsys)
         assert main(arguments) == 0
     printed = capsys.readouterr().out
     assert "MONOCHROME1" in printed
+    assert "By view" in printed
+    assert "By laterality" not in printed
     assert "Same pixels under several names" in printed
     assert rows(out / "unreadable.csv")[1][0] == "normal/broken.png"
     assert {name for _, name in rows(out / "duplicates.csv")[1:]} == {
@@ -93,10 +95,13 @@ def test_labels_are_counted_by_what_they_are():
         Record(image=str(at), path=Path("x"), patient=str(at // 2), labels={"Edema": float(value)})
         for at, value in enumerate(values)
     ]
-    records.append(Record(image="5", path=Path("x"), patient="5", labels={"Mass": 1.0}))
+    records.append(
+        Record(image="5", path=Path("x"), patient="5", labels={"Mass": 1.0, "Hernia": 0.0})
+    )
     assert tables.labels(records)[1:] == [
         ("Edema", "2", "1", "1", "1", "2"),
         ("Mass", "1", "1", "0", "0", "5"),
+        ("Hernia", "0", "0", "1", "0", "5"),
     ]
     assert tables.co_occurrence(records)[1:] == [("1 Edema", "2", "0"), ("2 Mass", "0", "1")]
 

@@ -167,8 +167,10 @@ def test_a_finding_without_both_classes_in_training_is_said(monkeypatch, cache, 
     monkeypatch.setattr(data_module, "read_records", all_enlarged)
     with pytest.warns(UserWarning, match=r"lack a class of Cardiomegaly \(\d+ with it, 0 without"):
         load_data(tiny_config(tmp_path, cache, findings=FINDINGS), cache)
-    assert name_findings(tiny_config(tmp_path, cache, findings=("all",)), cache).findings == (
-        "Pneumothorax",
-    )
+    named, records = name_findings(tiny_config(tmp_path, cache, findings=("all",)), cache)
+    assert named.findings == ("Pneumothorax",)
+    with monkeypatch.context() as once:
+        once.delattr(data_module, "read_records")  # what was read once is not read again
+        assert load_data(named, cache, records).findings == named.findings
     with pytest.raises(DataError, match="no image is labelled for 'Hernia'; this data set knows"):
         load_data(tiny_config(tmp_path, cache, findings=("Hernia",)), cache)
