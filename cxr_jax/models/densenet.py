@@ -6,15 +6,21 @@ running statistics are those of torchvision's `DenseNet`; images are channels-la
 """
 
 import dataclasses
-from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from cxr_jax.models.layers import BatchNorm, Moments, convolution, moments
+from cxr_jax.models.dense_block import (
+    Options,
+    dense_block,
+    initial_moments,
+    initial_params,
+)
+from cxr_jax.models.layers import BatchNorm, Moments, convolution, max_pool, moments, move
 from cxr_jax.models.parts import part_names
 from cxr_jax.settings import check_choices, setting
 
@@ -150,24 +156,6 @@ def by_name(name: str, *, num_classes: int, **fields: Any) -> DenseNetConfig:
     return VARIANTS[name](num_classes=num_classes, **fields)
 
 
-class DenseLayer(nn.Module):
-    """Norm, ReLU, 1x1 convolution, norm, ReLU, 3x3 convolution: growth_rate new channels."""
-
-    config: DenseNetConfig
-
-    @nn.compact
-    def __call__(
-        self, maps: Sequence[Float[Array, "batch height width _"]], batch: Moments | None
-    ) -> Float[Array, "batch height width growth"]:
-        """Read maps, which are concatenated along their channels, and their moments."""
-        growth, dtype = self.config.growth_rate, self.config.dtype
-        x = nn.relu(BatchNorm(name="norm1")(jnp.concatenate(maps, axis=-1), batch))
-        x = convolution(self.config.bottleneck * growth, 1, dtype=dtype, name="conv1")(x)
-        x = nn.relu(BatchNorm(name="norm2")(x, None if batch is None else moments(x)))
-        x = convolution(growth, 3, dtype=dtype, name="conv2")(x)
-        return nn.Dropout(self.config.dropout, deterministic=batch is None)(x)
-
-
 class DenseBlock(nn.Module):
     """Dense layers, each of which reads all maps that came before it in the block.
 
@@ -180,18 +168,31 @@ class DenseBlock(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "batch height width channel"], batch: Moments | None
+        self, x: Float[Array, "batch height width channel"], learns: bool
     ) -> tuple[Float[Array, "batch height width grown"], Moments | None]:
-        by_layer = self.config.remat == "layer"
-        layer = nn.remat(DenseLayer) if by_layer else DenseLayer
-        maps: tuple[Array, ...] = (x,)
+        config = self.config
+        growth = config.growth_rate
+        layers, running = [], []
         for i in range(self.size):
-            new = layer(self.config, name=f"denselayer{i + 1}")(maps, batch)
-            # What a layer reads is kept. Map by map each is kept once, however many read it.
-            maps = (*maps, new) if by_layer else (jnp.concatenate([*maps, new], axis=-1),)
-            if batch is not None:
-                batch = batch.and_of(moments(new))
-        return jnp.concatenate(maps, axis=-1), batch
+            name = f"denselayer{i + 1}"
+            sizes = (x.shape[-1] + i * growth, config.bottleneck * growth, growth)
+            layers.append(self.param(name, lambda _, sizes=sizes: initial_params(*sizes)))
+            running.append(self.variable("batch_stats", name, initial_moments, *sizes[:2]))
+        drops = learns and config.dropout > 0
+        maps, batch, used = dense_block(
+            Options(dropout=config.dropout, recompute=config.remat == "layer"),
+            x,
+            layers,
+            None if learns else [layer.value for layer in running],
+            jax.random.split(self.make_rng("dropout"), self.size) if drops else None,
+        )
+        if learns:
+            for layer, moments_used in zip(running, used, strict=True):
+                layer.value = {
+                    norm: move(Moments(**layer.value[norm]), new, x.size // x.shape[-1])._asdict()
+                    for norm, new in moments_used.items()
+                }
+        return maps, batch
 
 
 class Transition(nn.Module):
@@ -238,16 +239,15 @@ class Features(nn.Module):
         def learns(part: str) -> bool:
             return train and part not in config.frozen
 
-        block = nn.remat(DenseBlock) if config.remat == "block" else DenseBlock
+        block = nn.remat(DenseBlock, static_argnums=2) if config.remat == "block" else DenseBlock
         transition = Transition if config.remat == "none" else nn.remat(Transition)
         x = images.astype(config.dtype)
         x = convolution(config.stem_features, 7, stride=2, dtype=config.dtype, name="conv0")(x)
         x = nn.relu(BatchNorm(name="norm0")(x, moments(x) if learns("stem") else None))
         maps = [x]
-        x = nn.max_pool(x, (3, 3), (2, 2), padding=((1, 1), (1, 1)))
+        x = max_pool(x)
         for i, size in enumerate(config.block_sizes, start=1):
-            batch = moments(x) if learns(f"block{i}") else None
-            x, batch = block(config, size, name=f"denseblock{i}")(x, batch)
+            x, batch = block(config, size, name=f"denseblock{i}")(x, learns(f"block{i}"))
             if i < len(config.block_sizes):
                 before, x = transition(config, name=f"transition{i}")(x, batch)
                 maps.append(before)

@@ -12,6 +12,9 @@ import numpy as np
 from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array, Float, Key, UInt32
 
+EPSILON = 1e-5
+MOMENTUM = 0.1
+
 
 def convolution(
     features: int, size: int, *, stride: int = 1, dtype: DTypeLike, name: str
@@ -31,11 +34,91 @@ def convolution(
     )
 
 
+def multiply(
+    x: Float[Array, "batch height width channel"], kernel: Float[Array, "channel feature"]
+) -> Float[Array, "batch height width feature"]:
+    """Convolve with a 1x1 kernel: a product of matrices."""
+    return _multiply(x.reshape(-1, x.shape[-1]), kernel.astype(x.dtype)).reshape(*x.shape[:-1], -1)
+
+
+@jax.custom_vjp
+def _multiply(x: Float[Array, "n c"], kernel: Float[Array, "c k"]) -> Float[Array, "n k"]:
+    return x @ kernel
+
+
+_multiply.defvjp(
+    lambda x, kernel: (x @ kernel, (x, kernel)),
+    lambda saved, gradient: (
+        gradient @ saved[1].T,
+        jax.lax.dot_general(saved[0], gradient, (((0,), (0,)), ((), ()))),
+    ),
+)
+
+
+def convolve(
+    x: Float[Array, "batch height width channel"], kernel: Float[Array, "3 3 channel feature"]
+) -> Float[Array, "batch height width feature"]:
+    """Convolve with a 3x3 kernel, with zeros around the map."""
+    return jax.lax.conv_general_dilated(
+        x,
+        kernel.astype(x.dtype),
+        (1, 1),
+        ((1, 1), (1, 1)),
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
+
+
+@jax.custom_vjp
+def max_pool(
+    x: Float[Array, "batch height width channel"],
+) -> Float[Array, "batch half_height half_width channel"]:
+    """Take the maxima of 3x3 windows at stride 2, as torch does with padding = 1.
+
+    The gradient of each goes to the first of its window's equals, as torch's does. XLA's own
+    gradient takes four times as long on a CPU, where it keeps an index of every value.
+    """
+    return nn.max_pool(x, (3, 3), (2, 2), padding=((1, 1), (1, 1)))
+
+
+def _max_pool_gradient(saved: tuple[Array, Array], gradient: Array) -> tuple[Array]:
+    x, maxima = saved
+    height, width = maxima.shape[1:3]
+
+    def taps(x: Array) -> list[Array]:
+        """Give the window's nine values, each for all windows."""
+        x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=-jnp.inf)
+        return [
+            x[:, i : i + 2 * height - 1 : 2, j : j + 2 * width - 1 : 2]
+            for i in range(3)
+            for j in range(3)
+        ]
+
+    found = jnp.zeros(maxima.shape, bool)
+    gradients = []
+    for tap in taps(x):
+        first = (tap == maxima) & ~found
+        found |= first
+        gradients.append(jnp.where(first, gradient, 0))
+    return jax.linear_transpose(taps, x)(gradients)
+
+
+def _max_pool_forward(x: Array) -> tuple[Array, tuple[Array, Array]]:
+    maxima = max_pool(x)
+    return maxima, (x, maxima)
+
+
+max_pool.defvjp(_max_pool_forward, _max_pool_gradient)
+
+
 class Moments(NamedTuple):
     """What batch normalisation needs to know of a feature map, one value a channel."""
 
     mean: Float[Array, "channel"]
     var: Float[Array, "channel"]  # biased
+
+    def cut(self, start: int, stop: int) -> "Moments":
+        """Give those of some of the channels."""
+        return Moments(self.mean[start:stop], self.var[start:stop])
 
     def and_of(self, other: "Moments") -> "Moments":
         """Give the moments of two maps that are concatenated along their channels."""
@@ -61,16 +144,41 @@ def moments(x: Float[Array, "batch height width channel"]) -> Moments:
     return Moments(mean, jnp.maximum((x * x).mean((0, 1, 2)) - mean * mean, 0.0))
 
 
+def moments_gradient(
+    x: Float[Array, "batch height width channel"], batch: Moments, gradient: Moments
+) -> Float[Array, "batch height width channel"]:
+    """Pull the gradient of a map's `moments` back to the map."""
+    n = x.size // x.shape[-1]
+    slope = jnp.where(batch.var > 0, 2 * gradient.var / n, 0)
+    return (x * slope + (gradient.mean / n - batch.mean * slope)).astype(x.dtype)
+
+
+def normalise(
+    x: Float[Array, "batch height width channel"],
+    batch: Moments,
+    scale: Float[Array, "channel"],
+    bias: Float[Array, "channel"],
+) -> Float[Array, "batch height width channel"]:
+    """Shift and scale to mean bias and standard deviation scale, which is computed in float32."""
+    factor = scale * jax.lax.rsqrt(batch.var + EPSILON)
+    return (x * factor + (bias - batch.mean * factor)).astype(x.dtype)
+
+
+def move(running: Moments, batch: Moments, count: int) -> Moments:
+    """Move running moments a tenth of the way to those of a batch of `count` values a channel.
+
+    The variance is made unbiased, n / (n - 1) of the batch's, n over the global batch.
+    """
+    unbiased = batch._replace(var=batch.var * (count / (count - 1)))
+    return jax.tree.map(lambda old, new: old + MOMENTUM * (new - old), running, unbiased)
+
+
 class BatchNorm(nn.Module):
     """Normalises with the moments of the batch, or with the running ones where none are given.
 
-    Equals torch.nn.BatchNorm2d(momentum=0.1, eps=1e-5): what it adds to the running variance is
-    unbiased, n / (n - 1) of the batch's, n over the global batch. It does not compute the moments
-    itself because all layers that read a feature map share them.
+    Equals torch.nn.BatchNorm2d(momentum=0.1, eps=1e-5). It does not compute the moments itself
+    because all layers that read a feature map share them.
     """
-
-    momentum: float = 0.1
-    epsilon: float = 1e-5
 
     @nn.compact
     def __call__(
@@ -81,14 +189,10 @@ class BatchNorm(nn.Module):
         bias = self.param("bias", nn.initializers.zeros, (channels,))
         mean = self.variable("batch_stats", "mean", jnp.zeros, (channels,))
         var = self.variable("batch_stats", "var", jnp.ones, (channels,))
-        if batch is None:
-            batch = Moments(mean.value, var.value)
-        else:
-            n = x.size // channels
-            mean.value += self.momentum * (batch.mean - mean.value)
-            var.value += self.momentum * (batch.var * (n / (n - 1)) - var.value)
-        factor = scale * jax.lax.rsqrt(batch.var + self.epsilon)
-        return (x * factor + (bias - batch.mean * factor)).astype(x.dtype)
+        running = Moments(mean.value, var.value)
+        if batch is not None:
+            mean.value, var.value = move(running, batch, x.size // channels)
+        return normalise(x, running if batch is None else batch, scale, bias)
 
 
 def draw(key: Key[Array, ""] | UInt32[Array, "2"], shapes: Any) -> Any:

@@ -1,0 +1,142 @@
+"""The layers of a dense block as one function, with a backward pass of its own.
+
+Each layer reads all maps before it. They lie in one array, into which each layer writes its own, so
+that nothing is copied to be concatenated, and so do their gradients. The backward pass keeps that
+array and the maps between a layer's two convolutions; what norm and ReLU make of them it computes
+again, as the memory-efficient DenseNet does (Pleiss et al. 2017, https://arxiv.org/abs/1707.06990).
+"""
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+from cxr_jax.models.layers import Moments, convolve, moments, moments_gradient, multiply, normalise
+
+Layer = Mapping[str, Any]
+
+
+class Options(NamedTuple):
+    """What is fixed when a block is compiled.
+
+    Attributes:
+      dropout: rate, in [0, 1).
+      recompute: compute the maps between the two convolutions again instead of keeping them.
+    """
+
+    dropout: float = 0.0
+    recompute: bool = False
+
+
+def initial_params(channels: int, between: int, growth: int) -> Layer:
+    """Make a layer's parameters before they are drawn; it reads `channels`."""
+    norms = {"norm1": channels, "norm2": between}
+    kernels = {"conv1": (channels, between), "conv2": (3, 3, between, growth)}
+    return {name: {"kernel": jnp.zeros(shape)} for name, shape in kernels.items()} | {
+        name: {"scale": jnp.ones(n), "bias": jnp.zeros(n)} for name, n in norms.items()
+    }
+
+
+def initial_moments(channels: int, between: int) -> Layer:
+    """Make a layer's running moments."""
+    norms = {"norm1": channels, "norm2": between}
+    return {name: {"mean": jnp.zeros(n), "var": jnp.ones(n)} for name, n in norms.items()}
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def dense_block(
+    options: Options,
+    x: Float[Array, "batch height width channel"],
+    layers: Sequence[Layer],
+    running: Sequence[Layer] | None,
+    keys: Key[Array, "layer"] | None,
+) -> tuple[Array, Moments | None, Sequence[Mapping[str, Moments]]]:
+    """Apply dense layers: norm, ReLU, 1x1 convolution, norm, ReLU, 3x3 convolution, dropout.
+
+    Args:
+      layers: parameters, by torchvision's names.
+      running: the moments that each layer's norms use; None for those of the batch.
+      keys: for dropout; None for none.
+
+    Returns:
+      All maps, concatenated along their channels; their moments, None where the running ones are
+      used; and the moments that each layer's norms have used, which are not differentiated.
+    """
+    return _forward(options, x, layers, running, keys)[0]
+
+
+def _forward(options: Options, x: Array, layers: Any, running: Any, keys: Any) -> tuple[Any, Any]:
+    """Give the outputs, and what the backward pass needs."""
+    channels, growth = x.shape[-1], layers[0]["conv2"]["kernel"].shape[-1]
+    maps = jnp.pad(x, ((0, 0),) * 3 + ((0, growth * len(layers)),))
+    batch = moments(x) if running is None else None
+    used, kept = [], []
+    for i, layer in enumerate(layers):
+        first = Moments(**running[i]["norm1"]) if batch is None else batch
+        reduced = _reduce(maps[..., :channels], first, layer["norm1"], layer["conv1"])
+        second = Moments(**running[i]["norm2"]) if batch is None else moments(reduced)
+        key = None if keys is None else keys[i]
+        new = _grow(options, key, reduced, second, layer["norm2"], layer["conv2"])
+        maps = jax.lax.dynamic_update_slice_in_dim(maps, new, channels, axis=-1)
+        if batch is not None:
+            batch = batch.and_of(moments(new))
+        channels += growth
+        used.append({"norm1": first, "norm2": second})
+        kept.append(None if options.recompute else reduced)
+    return (maps, batch, used), (maps, batch, used, kept, layers, keys)
+
+
+def _backward(options: Options, saved: Any, gradients: Any) -> Any:
+    """Give the gradients of x, layers, running and keys, from the last layer to the first."""
+    maps, batch, used, kept, layers, keys = saved
+    d_maps, d_batch, _ = gradients
+    channels, growth = maps.shape[-1], layers[0]["conv2"]["kernel"].shape[-1]
+    d_layers, d_used = [], []
+    for i in reversed(range(len(layers))):
+        layer, first, second = layers[i], used[i]["norm1"], used[i]["norm2"]
+        # Otherwise XLA computes again for all layers first, and needs the memory of all.
+        maps, reduced, d_maps = jax.lax.optimization_barrier((maps, kept[i], d_maps))
+        end, channels = channels, channels - growth
+        x, new, d_new = maps[..., :channels], maps[..., channels:end], d_maps[..., channels:end]
+        if batch is not None:
+            d_new += moments_gradient(new, batch.cut(channels, end), d_batch.cut(channels, end))
+        if reduced is None:
+            reduced = _reduce(x, first, layer["norm1"], layer["conv1"])
+        grow = functools.partial(_grow, options, None if keys is None else keys[i])
+        _, pull_back = jax.vjp(grow, reduced, second, layer["norm2"], layer["conv2"])
+        d_reduced, d_second, d_norm2, d_conv2 = pull_back(d_new)
+        if batch is not None:
+            d_reduced += moments_gradient(reduced, second, d_second)
+        _, pull_back = jax.vjp(_reduce, x, first, layer["norm1"], layer["conv1"])
+        d_x, d_first, d_norm1, d_conv1 = pull_back(d_reduced)
+        d_x += d_maps[..., :channels]
+        d_maps = jax.lax.dynamic_update_slice_in_dim(d_maps, d_x, 0, axis=-1)
+        if batch is not None:
+            d_batch = jax.tree.map(jnp.add, d_batch.cut(0, channels), d_first)
+        d_layers.append({"norm1": d_norm1, "conv1": d_conv1, "norm2": d_norm2, "conv2": d_conv2})
+        d_used.append({"norm1": d_first._asdict(), "norm2": d_second._asdict()})
+    d_x = d_maps[..., :channels]
+    if batch is None:
+        return d_x, d_layers[::-1], d_used[::-1], None
+    d_x += moments_gradient(maps[..., :channels], batch.cut(0, channels), d_batch)
+    return d_x, d_layers[::-1], None, None
+
+
+dense_block.defvjp(_forward, _backward)
+
+
+def _reduce(x: Array, batch: Moments, norm: Any, conv: Any) -> Array:
+    """Norm, ReLU, 1x1 convolution."""
+    return multiply(jax.nn.relu(normalise(x, batch, **norm)), conv["kernel"])
+
+
+def _grow(options: Options, key: Any, x: Array, batch: Moments, norm: Any, conv: Any) -> Array:
+    """Norm, ReLU, 3x3 convolution, dropout."""
+    new = convolve(jax.nn.relu(normalise(x, batch, **norm)), conv["kernel"])
+    if key is None:
+        return new
+    kept = jax.random.bernoulli(key, 1 - options.dropout, new.shape)
+    return jnp.where(kept, new / (1 - options.dropout), 0)
