@@ -9,11 +9,11 @@ markers and bands that lie on it.
 import numpy as np
 from jaxtyping import Bool
 
-from cxr_jax.artefacts.borders import find_borders
+from cxr_jax.artefacts.bands import find_bands
 from cxr_jax.artefacts.breast import outside_breast
 from cxr_jax.artefacts.chest import find_marks
 from cxr_jax.artefacts.fill import around_breast, inpaint, smooth
-from cxr_jax.artefacts.film import enlarged, normalised
+from cxr_jax.artefacts.film import enlarged
 from cxr_jax.host_image import HostImage, check_image
 from cxr_jax.preprocess_config import FILLS, KINDS
 
@@ -82,8 +82,8 @@ def find_artefacts(
     if kind not in KINDS:
         raise ValueError(f"kind must be {' or '.join(KINDS)}, got {kind!r}")
     if kind == "breast":
-        return enlarged(outside_breast(normalised(image), devices=devices), image.shape)
-    borders = find_borders(image)
+        return enlarged(outside_breast(image, devices=devices), image.shape)
+    borders = enlarged(find_bands(image, kind=kind), image.shape)
     return find_marks(image, borders, (0.5,) * 4 if devices else frame) | borders
 
 
@@ -100,4 +100,4 @@ def breast_region(image: HostImage) -> Bool[np.ndarray, "height width"]:
       ValueError: image is no HostImage.
     """
     check_image(image)
-    return ~outside_breast(normalised(image))
+    return ~outside_breast(image)

@@ -1,16 +1,22 @@
-"""Bands along a mammogram's sides: film edges, collimator borders, frames, stripes of light.
+"""Bands along a film's sides: its edges, collimator borders, shutters, frames, stripes of light.
 
-White, grey or black, they are even along their side and end in a sharp straight line beside it,
-which is sought as in a Hough transform: the pieces of a side vote for its depth and slope.
+A band is even along its side and ends in a sharp straight line beside it, which is sought as in a
+Hough transform: the pieces of a side vote for its depth and slope. It shows by its grey, or by
+being constant to the last bit, whatever its grey, where air and body are noisy.
 """
+
+import math
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float, Float32
+from jaxtyping import Bool, Float, Float32, Shaped
 
-_DEEPEST = 0.25  # fraction of the side
+from cxr_jax.artefacts.film import normalised
+
+_DEEPEST = 0.3  # fraction of the side
 _PIECES = 32  # of a side; the film is averaged along each
-_SLOPES = np.linspace(-0.04, 0.04, 17)
+_SLOPES = np.linspace(-0.06, 0.06, 25)
 _STEP = 0.06  # at a band's rim (fraction of the grey range over two pixels)
 _SHARP = 0.6  # of the greys' range within three pixels, share that this step is
 _VOTES = 0.6  # share of the pieces that see the rim, of those in which it would be seen
@@ -21,25 +27,92 @@ _AIR, _BLACKER = 0.15, 0.006  # air beside a black band, and how much darker tha
 _WHITE = 0.9  # dense tissue beside a white band
 _SAME, _SHARE = 0.08, 0.8  # this share of a band differs by less from its usual grey at that depth
 _FLAT = 0.015  # or from the grey near by
+_BLACK, _PURE = 0.03, 0.9  # this share of a scanned collimator border is as black
+_BRIGHTER, _EVERYWHERE = 0.03, 0.8  # on this share of its rim a band is brighter than air
+_JUMP = 0.008  # of the grey range: no constant band has it
+_WRITTEN, _CROSSED = 0.25, 0.1  # share of a constant band, and of its rim, that is not, at most
+_SOFT = {"breast": (1,), "chest": (1, 2, 4)}  # pixels over which a rim may fade, about
 
 
-def find_bands(small: Float32[np.ndarray, "height width"]) -> Bool[np.ndarray, "height width"]:
-    """Find the bands along all four sides, with all that lies outside of their rims."""
+def find_bands(
+    image: Shaped[np.ndarray, "height width"], *, kind: str
+) -> Bool[np.ndarray, "rows columns"]:
+    """Find the bands along all four sides, with all that lies outside of their rims.
+
+    Args:
+      image: uint8 or uint16.
+      kind: on a "chest" film, where air may end in a straight flank, they are bright, black or
+        constant, and what lies beyond a bright strip stays; on one of a "breast" all that goes.
+
+    Returns:
+      True in bands; of the shape of `normalised(image)`.
+    """
+    small, jump = normalised(image), _JUMP * float(np.ptp(image))
     found = np.zeros(small.shape, bool)
     for turn in range(4):
         film, band = np.rot90(small, turn), np.rot90(found, turn)  # views; the side is on top
-        strip = np.ascontiguousarray(film[: int(_DEEPEST * len(film))])
-        if min(strip.shape) >= 8:
-            band |= np.arange(len(film))[:, None] < _rim(strip)
+        deep, length = int(_DEEPEST * len(film)), film.shape[1]
+        if min(deep, length) < 8:
+            continue
+        x, row = np.arange(length) - (length - 1) / 2, np.arange(len(film))[:, None]
+        at = (np.arange(_PIECES) - (_PIECES - 1) / 2) * (length / _PIECES)
+        strip = np.ascontiguousarray(film[:deep])
+        pixel = len(film) / image.shape[turn % 2]  # of the image
+        whole = np.rot90(image, turn)[: round(deep / pixel)]
+        # Whole rows of one value are no film, even if they are few and air is as dark.
+        even = int(np.argmax(np.ptp(whole, axis=1) > jump))
+        band[: math.ceil(even * pixel)] = True
+        change, changed = _changes(np.ascontiguousarray(whole), strip.shape, jump)
+        for line in _lines(changed, at):
+            rim = np.polyval(line, at)
+            beside = np.clip(np.round(rim).astype(int) - 2, 1, deep - 1), np.arange(_PIECES)
+            outside = np.arange(deep)[:, None] < rim
+            if np.mean(changed[outside]) <= _WRITTEN and np.mean(change[beside]) <= _CROSSED:
+                band |= row < np.polyval(line, x) + 1 + pixel / 2  # it is soft
+                break
+        for scale in _SOFT[kind]:
+            grey = cv2.resize(strip, (_PIECES, deep // scale), interpolation=cv2.INTER_AREA)
+            for line in _lines(grey, at / scale):
+                rim = scale * (np.polyval(line, x / scale) + 1)
+                start = np.zeros(length)
+                if kind == "chest":
+                    if not _is_no_air(np.where(band[:deep], np.nan, strip), rim):
+                        continue
+                    start = _start(strip, rim)
+                part = (row >= start) & (row < rim)
+                if _is_even(strip, part[1 : deep + 1], band[:deep]):
+                    band |= part
+                    if not start.any():
+                        break
     return found
 
 
-def _rim(strip: Float32[np.ndarray, "depth length"]) -> Float[np.ndarray, "length"]:
-    """Where the deepest band along the upper side ends; 0 where there is none."""
-    deep, length = strip.shape
-    pieces = cv2.resize(strip, (_PIECES, deep), interpolation=cv2.INTER_AREA)
+def _changes(
+    film: np.ndarray, shape: tuple[int, int], jump: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """The share of each piece that changes with depth, there and anywhere up to there."""
+    step = np.zeros((len(film) + 2, film.shape[1]), film.dtype)
+    step[1:-2] = cv2.absdiff(film[1:], film[:-1])
+    # CLAHE shades a constant band, but slowly.
+    changes = ((step > jump) | (step > 0) & (np.roll(step, -1, 0) | np.roll(step, -2, 0) > 0))[:-2]
+    changes = changes.astype(np.uint8)
+    size = (_PIECES, shape[0])
+    # The outermost pixels may be mixed with what was beside the film.
+    changes[: film.shape[1] // shape[1]] = 0
+    here, up_to_here = (
+        cv2.resize(plane.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+        for plane in (changes, np.maximum.accumulate(changes, axis=0))
+    )
+    up_to_here[0] = up_to_here[1]
+    return here, up_to_here
+
+
+def _lines(
+    pieces: Float32[np.ndarray, "depth piece"], at: Float[np.ndarray, "piece"]
+) -> Iterator[Float[np.ndarray, "2"]]:
+    """The straight lines that pieces of a side step at, the deepest first."""
+    deep = len(pieces)
     step, *planes = _steps(pieces)
-    at = (np.arange(_PIECES) - (_PIECES - 1) / 2) * (length / _PIECES)
     lines = np.round(np.arange(deep)[:, None, None] + _SLOPES[:, None] * at).astype(int)
     on_strip = (lines >= 0) & (lines < deep)
     index = np.clip(lines, 0, deep - 1)
@@ -47,16 +120,15 @@ def _rim(strip: Float32[np.ndarray, "depth length"]) -> Float[np.ndarray, "lengt
         (plane[index, np.arange(_PIECES)] * on_strip).mean(axis=2) for plane in planes
     )
     elected = (seen >= _VOTES) | ((white >= _SEEN) & (white >= _VOTES * (1 - tissue)))
+    tried = set()
     for depth in np.flatnonzero(elected.any(axis=1))[::-1]:
         near = slice(max(0, depth - 3), depth + 1)
         best = np.where(elected[near], strength[near], 0)
         start, slope = np.unravel_index(np.argmax(best), best.shape)
         line = _fitted(step, near.start + start + _SLOPES[slope] * at, at)
-        if line is not None:
-            rim = np.polyval(line, np.arange(length) - (length - 1) / 2) + 1
-            if _is_even(strip, rim):
-                return rim
-    return np.zeros(length)
+        if line is not None and tuple(line) not in tried:
+            tried.add(tuple(line))
+            yield line
 
 
 def _steps(pieces: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -100,9 +172,35 @@ def _fitted(step: np.ndarray, line: np.ndarray, at: np.ndarray) -> np.ndarray | 
     return fit if np.count_nonzero(np.diff(brighter[keep])) <= _CHANGES else None
 
 
-def _is_even(strip: np.ndarray, rim: np.ndarray) -> bool:
+def _beside(strip: np.ndarray, rim: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The greys outside of a rim and inside of it."""
+    at, column = np.round(rim).astype(int), np.arange(strip.shape[1])
+    outside, inside = (strip[np.clip(at + by, 0, len(strip) - 1), column] for by in (-3, 3))
+    return outside, inside
+
+
+def _start(strip: np.ndarray, rim: np.ndarray) -> np.ndarray:
+    """Where the band inside of that rim begins: 0, or another straight line if it is a strip."""
+    outside, inside = _beside(strip, rim)
+    row, x = np.arange(len(strip))[:, None], np.arange(strip.shape[1])
+    darker = (strip < (outside + inside) / 2) & (row < rim - 2)
+    start = np.where(darker, row + 1, 0).max(axis=0)
+    seen = (inside <= _WHITE) & (outside > inside + _BRIGHTER)
+    if seen.sum() < 8:
+        return np.zeros(len(x))
+    fit, keep = np.polyfit(x[seen], start[seen], 1), seen
+    for _ in range(3):
+        keep = seen & (np.abs(np.polyval(fit, x) - start) < 4 * _STRAIGHT)
+        if keep.sum() < _EVERYWHERE * seen.sum():
+            return np.zeros(len(x))
+        fit = np.polyfit(x[keep], start[keep], 1)
+    line = np.polyval(fit, x)
+    return line if line.max() >= 4 else np.zeros(len(x))
+
+
+def _is_even(strip: np.ndarray, band: np.ndarray, known: np.ndarray) -> bool:
     """Tell a band from a breast that is crossed by a line."""
-    inside = np.arange(len(strip))[:, None] < rim - 1
+    inside = band & ~known
     rows = inside.any(axis=1)
     if not rows.any():
         return True
@@ -110,6 +208,16 @@ def _is_even(strip: np.ndarray, rim: np.ndarray) -> bool:
     usual = np.nanmedian(np.where(inside, strip, np.nan), axis=1, keepdims=True)
     near = cv2.blur(strip, (strip.shape[1] // 16 | 1, 1))  # CLAHE brightens a band in places
     return any(
-        np.mean(np.abs(one - other)[inside] < most) >= _SHARE
+        np.mean((np.abs(one - other) < most)[inside]) >= _SHARE
         for one, other, most in ((near, usual, _SAME), (strip, near, _FLAT))
+    )
+
+
+def _is_no_air(strip: np.ndarray, rim: np.ndarray) -> bool:
+    """Tell a white edge or a collimator's black from air that ends at a straight flank."""
+    outside, inside = _beside(strip, rim)
+    brighter, white = outside > inside + _BRIGHTER, np.minimum(outside, inside) > _WHITE
+    return bool(
+        (np.mean(brighter) >= _SEEN and np.mean(brighter | white) >= _EVERYWHERE)
+        or np.mean(outside <= _BLACK) >= _PURE
     )

@@ -6,10 +6,10 @@ part of it, so they are looked for first.
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Shaped
 
 from cxr_jax.artefacts.bands import find_bands
-from cxr_jax.artefacts.film import square
+from cxr_jax.artefacts.film import normalised, square
 from cxr_jax.artefacts.markers import Marker, around, filled, find_markers, is_written
 
 _LEAST = 0.02  # area of a breast (fraction of the film)
@@ -21,15 +21,18 @@ _BRIDGE, _HALO = 9, 11  # widths of what is cut off the breast, and of the air k
 
 
 def outside_breast(
-    small: Float32[np.ndarray, "height width"], *, devices: bool = False
-) -> Bool[np.ndarray, "height width"]:
+    image: Shaped[np.ndarray, "height width"], *, devices: bool = False
+) -> Bool[np.ndarray, "rows columns"]:
     """Find everything but the breast; bands alone where none stands out.
 
     Args:
-      small: the film, in [0, 1].
+      image: uint8 or uint16.
       devices: also find what is bright and sharp in the breast: clips, wires, calcifications.
+
+    Returns:
+      Of the shape of `normalised(image)`.
     """
-    bands = find_bands(small)
+    small, bands = normalised(image), find_bands(image, kind="breast")
     markers = find_markers(np.where(bands, 0, small))
     tissue = ~bands & ~_grown(_painted(markers, small.shape), 5)
     bright = _brighter_than_air(small, tissue)

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from cxr_jax.artefacts.borders import find_borders
+from cxr_jax.artefacts.bands import find_bands
 
 
 def film(shape=(400, 320)):
@@ -26,7 +26,7 @@ def band(shape, depth, askew):
 def test_straight_bands_are_found_to_the_pixel(turn, depth, askew, value):
     image = np.rot90(film(), -turn)
     truth = band(image.shape, max(depth, 6 + 200 * askew), askew)
-    found = find_borders(np.rot90(np.where(truth, np.uint8(value), image), turn))
+    found = find_bands(np.rot90(np.where(truth, np.uint8(value), image), turn), kind="chest")
     truth = np.rot90(truth, turn)
     assert found[truth].mean() > 0.99
     near = cv2.dilate(truth.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
@@ -34,26 +34,26 @@ def test_straight_bands_are_found_to_the_pixel(turn, depth, askew, value):
 
 
 def test_a_film_without_bands_has_none():
-    assert not find_borders(film()).any()
+    assert not find_bands(film(), kind="chest").any()
 
 
 def test_a_band_that_bends_is_anatomy():
     image = film()
     column = np.arange(image.shape[1])
     bent = np.arange(len(image))[:, None] < 60 * np.sin(column / 320 * np.pi)
-    assert not find_borders(np.where(bent, np.uint8(255), image)).any()
+    assert not find_bands(np.where(bent, np.uint8(255), image), kind="chest").any()
 
 
 def test_what_is_written_on_a_band_goes_with_it():
     image = np.where(band(film().shape, 50, 0.0), np.uint8(0), film())
     cv2.putText(image, "PORTABLE", (10, 35), cv2.FONT_HERSHEY_SIMPLEX, 0.6, 255, 2)
-    assert find_borders(image)[:50].all()
+    assert find_bands(image, kind="chest")[:50].all()
 
 
 def test_a_white_strip_beside_the_side_is_found_and_the_film_beyond_it_stays():
     image = film()
     image[20:28] = 255
-    found = find_borders(image)
+    found = find_bands(image, kind="chest")
     assert found[20:28].mean() > 0.99
     assert not found[:18].any()
     assert not found[30:].any()
@@ -62,5 +62,4 @@ def test_a_white_strip_beside_the_side_is_found_and_the_film_beyond_it_stays():
 def test_scanned_bands_are_noisy():
     image = film()
     image[:40] = np.random.default_rng(1).integers(0, 5, (40, image.shape[1]))
-    assert find_borders(image)[:40].mean() > 0.99
-    assert not find_borders(image, black=False).any()
+    assert find_bands(image, kind="chest")[:40].mean() > 0.99
