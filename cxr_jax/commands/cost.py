@@ -4,13 +4,14 @@ cxr cost [--topology=v5e:2x4] [--batch_size=512] [--recipe=cardiomegaly | --run=
 
 The step is compiled for the devices that are here, or with --topology for TPU chips (v5e, v5p, v6e)
 that need not be there: `pip install 'cxr-jax[tpu]'` on any Linux machine. DenseNet-121 takes XLA
-some minutes then.
+ten minutes of two cores then.
 
 All numbers are for one device and one step:
 
-  FLOP, bytes accessed   as XLA counts them
-  memory traffic         what goes through the main memory, what XLA keeps in the chip's fast memory
-                         apart; by operation below
+  FLOP, bytes accessed   as XLA counts them; for a TPU it counts a copy into the chip's fast memory
+                         four times, so that the next is nearer to the truth
+  memory traffic         what goes through the main memory, padded as it lies there, what XLA keeps
+                         in the chip's fast memory apart; by operation below
   memory                 temporaries, and what else is there at the peak
   roofline               the least time at the chip's data-sheet figures, by either count of bytes;
                          communication goes on beside it and is left out
@@ -20,6 +21,7 @@ import argparse
 import dataclasses
 import importlib
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -29,12 +31,12 @@ from cxr_jax.commands.gallery import RECIPES
 from cxr_jax.commands.output import add_run, print_table
 from cxr_jax.errors import ConfigError
 from cxr_jax.training.config import Config
-from cxr_jax.training.cost import Chip, StepCost, step_cost, tpu_devices
+from cxr_jax.training.cost import Chip, StepCost, check_step, step_cost, tpu_devices
 from cxr_jax.training.hlo import Moved
 from cxr_jax.training.saved import read_config
 
 # What can be changed of the recipe's or the run's config.
-_FIELDS = ("model", "dtype", "remat", "batch_size", "accumulate")
+_FIELDS = ("model", "dtype", "remat", "batch_size", "accumulate", "parallel")
 _SHOWN = 8  # operations
 
 
@@ -64,8 +66,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Compile, and print."""
     config = _config(arguments)
     chip, devices = _machine(arguments.topology)
-    cost = step_cost(config, devices)
     where = arguments.topology or f"{len(devices)} x {devices[0].device_kind}"
+    check_step(config, devices)
+    print(f"compiling {config.model} for {where}, which may take minutes", file=sys.stderr)
+    cost = step_cost(config, devices)
     if arguments.json:
         print(json.dumps(_numbers(cost, chip, where, config), indent=2))
     else:

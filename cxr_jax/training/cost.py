@@ -6,7 +6,6 @@ work and memory; https://docs.jax.dev/en/latest/aot.html.
 
 import dataclasses
 import os
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,7 +19,7 @@ from cxr_jax.errors import ConfigError
 from cxr_jax.training.accumulate import SCOPE
 from cxr_jax.training.config import Config
 from cxr_jax.training.hlo import Instruction, Moved, Program
-from cxr_jax.training.parallel import check_batch_size, jit_train_step
+from cxr_jax.training.parallel import check_batch_size, jit_train_step, pmap_train_step
 from cxr_jax.training.recipe import make_recipe
 from cxr_jax.training.state import create_state
 from cxr_jax.training.step import Recipe
@@ -34,16 +33,18 @@ class Chip:
       flops: the most operations in bfloat16 a second.
       bandwidth: of the main memory, bytes a second.
       memory: its size in bytes.
+      axes: of the grid or the cube in which they are connected.
     """
 
     flops: float
     bandwidth: float
     memory: int
+    axes: int = 2
 
 
 CHIPS = {
     "v5e": Chip(flops=197e12, bandwidth=819e9, memory=16 * 2**30),
-    "v5p": Chip(flops=459e12, bandwidth=2765e9, memory=95 * 2**30),
+    "v5p": Chip(flops=459e12, bandwidth=2765e9, memory=95 * 2**30, axes=3),
     "v6e": Chip(flops=918e12, bandwidth=1638e9, memory=32 * 2**30),
 }
 """Source: https://docs.cloud.google.com/tpu/docs/v5e, …/v5p, …/v6e."""
@@ -56,9 +57,9 @@ class StepCost:
     Attributes:
       devices: how many share it.
       images: of the batch, each device's own.
-      flops, bytes_accessed: as XLA counts them. XLA counts a loop once: with accumulation they are
-        multiplied by its passes, and what is outside of the loop (augmentation, the update) with
-        them.
+      flops, bytes_accessed: as XLA counts them. It counts a copy into a TPU's fast memory four
+        times, a gather by the tile, and a loop once: with accumulation they are multiplied by its
+        passes, and what is outside of the loop (augmentation, the update) with them.
       temporaries, arguments, outputs, program: bytes of memory; outputs without what takes the
         place of arguments.
       collectives: by kind, what a device gets from the others.
@@ -105,17 +106,21 @@ def tpu_devices(topology: str) -> tuple[Chip, Sequence[jax.Device]]:
     """Describe the devices of a TPU that need not be there, to compile for them.
 
     Args:
-      topology: chip and shape, such as "v5e:2x4".
+      topology: chip and shape, such as "v5e:2x4"; a single chip is "v5e:1x1".
 
     Raises:
       ConfigError: no such chip or shape, or libtpu is not installed.
     """
     name, _, shape = topology.partition(":")
-    if name not in CHIPS or not re.fullmatch(r"\d+(x\d+){1,2}", shape):
+    numbers = shape.split("x")
+    known = name in CHIPS and len(numbers) == CHIPS[name].axes
+    if not (known and all(map(str.isdecimal, numbers))):
         raise ConfigError(
-            f"topology must be one of {', '.join(CHIPS)} with a shape, such as v5e:2x4, "
+            "topology must be a chip and its shape, such as v5e:2x4, v5p:2x2x1, v6e:2x4, "
             f"got {topology!r}"
         )
+    # Its hosts have 2 x 2 chips where nothing else is said.
+    bounds = {"chips_per_host_bounds": (1, 1, 1)} if set(numbers) == {"1"} else {}
     # Nothing of a TPU is looked for, and two compilations do not disturb each other.
     for variable, value in {
         "TPU_SKIP_MDS_QUERY": "1",
@@ -125,14 +130,29 @@ def tpu_devices(topology: str) -> tuple[Chip, Sequence[jax.Device]]:
     }.items():
         os.environ.setdefault(variable, value)
     try:
-        return CHIPS[name], topologies.get_topology_desc(topology, "tpu").devices
+        return CHIPS[name], topologies.get_topology_desc(topology, "tpu", **bounds).devices
     except jax.errors.JaxRuntimeError as error:
-        raise ConfigError(f"topology {topology} is refused by libtpu: {_line(error)}") from error
+        raise ConfigError(
+            f"topology {topology} is refused by libtpu, take one chip or multiples of 2 x 2; "
+            f"it says: {_line(error)}"
+        ) from error
     except (RuntimeError, ImportError) as error:
         raise ConfigError(
             f"topology {topology} needs libtpu, which is not installed; "
             "pip install 'cxr-jax[tpu]', on any Linux machine"
         ) from error
+
+
+def check_step(config: Config, devices: Sequence[jax.Device]) -> None:
+    """Raise ConfigError where devices cannot share the batch, or a network takes no such images."""
+    recipe, size = make_recipe(config), config.preprocess.image_size
+    try:
+        check_batch_size(
+            config.parallel, recipe, batch_size=config.batch_size, devices=len(devices)
+        )
+        models.check_image_shape(recipe.model, (size, size, recipe.model.in_channels))
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
 
 
 def step_cost(config: Config, devices: Sequence[jax.Device]) -> StepCost:
@@ -142,16 +162,10 @@ def step_cost(config: Config, devices: Sequence[jax.Device]) -> StepCost:
       devices: those that are here, `jax.devices()`, or `tpu_devices`.
 
     Raises:
-      ConfigError: the devices cannot share the batch, the network does not take such images, or
-        XLA found that the step does not fit into the chip's memory.
+      ConfigError: see `check_step`; or XLA found that the step does not fit into the chip's memory.
     """
-    recipe = make_recipe(config)
-    size = config.preprocess.image_size
-    try:
-        check_batch_size("jit", recipe, batch_size=config.batch_size, devices=len(devices))
-        models.check_image_shape(recipe.model, (size, size, recipe.model.in_channels))
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
+    check_step(config, devices)
+    recipe, size = make_recipe(config), config.preprocess.image_size
     optimizer = optim.optimizer(
         config.optimizer,
         optax.constant_schedule(config.lr),
@@ -163,12 +177,20 @@ def step_cost(config: Config, devices: Sequence[jax.Device]) -> StepCost:
     state = jax.eval_shape(
         lambda key: create_state(key, recipe.model, optimizer, shape), jax.random.key(0)
     )
+    batch, n = _batch_shapes(config, recipe), len(devices)
     step = jit_train_step(recipe, optimizer, devices)
+    if config.parallel == "pmap":
+        step = pmap_train_step(recipe, optimizer, devices)
+        state = jax.tree.map(lambda x: jax.ShapeDtypeStruct((n, *x.shape), x.dtype), state)
+        batch = {
+            name: jax.ShapeDtypeStruct((n, len(x) // n, *x.shape[1:]), x.dtype)
+            for name, x in batch.items()
+        }
     try:
-        compiled = step.lower(state, _batch_shapes(config, recipe)).compile()
+        compiled = step.lower(state, batch).compile()
     except jax.errors.JaxRuntimeError as error:
         raise ConfigError(_refused(error)) from error
-    return _read(compiled, config, len(devices))
+    return _read(compiled, config, n)
 
 
 def _batch_shapes(config: Config, recipe: Recipe) -> dict[str, jax.ShapeDtypeStruct]:

@@ -88,6 +88,20 @@ def jit_train_step(
     )
 
 
+def pmap_train_step(
+    recipe: Recipe,
+    optimizer: optax.GradientTransformation,
+    devices: Sequence[jax.Device] | None = None,
+) -> Any:
+    """Make the step of one replica a device, all by default; arrays get a leading axis of them."""
+    return jax.pmap(
+        functools.partial(train_step, recipe=recipe, optimizer=optimizer, axis_name=AXIS),
+        axis_name=AXIS,
+        donate_argnums=0,
+        devices=devices,
+    )
+
+
 def _jit(recipe: Recipe, optimizer: optax.GradientTransformation) -> Parallel:
     """State replicated, batch cut along its first axis; XLA adds what communication there is."""
     everywhere, shared = _shardings()
@@ -117,11 +131,7 @@ def _scatter(batch: HostBatch, shared: NamedSharding) -> dict[str, jax.Array]:
 
 def _pmap(recipe: Recipe, optimizer: optax.GradientTransformation) -> Parallel:
     """One replica a device; evaluation needs no statistics of a batch and stays with `jit`."""
-    step = jax.pmap(
-        functools.partial(train_step, recipe=recipe, optimizer=optimizer, axis_name=AXIS),
-        axis_name=AXIS,
-        donate_argnums=0,
-    )
+    step = pmap_train_step(recipe, optimizer)
     devices = jax.local_device_count()
 
     def scatter(batch: HostBatch) -> dict[str, np.ndarray]:

@@ -1,5 +1,8 @@
 """`cxr cost`: what a step costs on the devices that are here, and what it refuses."""
 
+import contextlib
+import functools
+import io
 import json
 
 import jax
@@ -7,6 +10,7 @@ import pytest
 from tiny_run import tiny_config
 
 from cxr_jax.augment import AugmentConfig
+from cxr_jax.commands import cost as command
 from cxr_jax.commands import main
 from cxr_jax.errors import ConfigError
 from cxr_jax.models import init
@@ -32,9 +36,15 @@ def run(config, *arguments):
     return main(["cost", f"--run={config.workdir}", *arguments])
 
 
-def test_numbers_of_a_step_are_those_of_each_device(config, capsys):
-    assert run(config, "--json") == 0
-    found = json.loads(capsys.readouterr().out)
+@functools.cache
+def numbers(config, *arguments):
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        assert run(config, "--json", *arguments) == 0
+    return json.loads(printed.getvalue())
+
+
+def test_numbers_of_a_step_are_those_of_each_device(config):
+    found = numbers(config)
     assert found["where"] == "8 x cpu"
     assert (found["images"], found["batch_size"]) == (BATCH // DEVICES, BATCH)
     shapes = jax.eval_shape(lambda: init(jax.random.key(0), make_recipe(config).model, (32, 32, 1)))
@@ -53,17 +63,43 @@ def test_numbers_of_a_step_are_those_of_each_device(config, capsys):
     assert "roofline" not in found
 
 
-def test_accumulation_exchanges_no_image_and_costs_its_micro_batches(config, capsys):
-    numbers = []
-    for arguments in (("--batch_size=16",), ("--batch_size=32", "--accumulate=2")):
-        assert run(config, "--json", *arguments) == 0
-        numbers.append(json.loads(capsys.readouterr().out))
-    one, two = numbers
+def test_accumulation_exchanges_no_image_and_costs_its_micro_batches(config):
+    one, two = numbers(config), numbers(config, "--batch_size=32", "--accumulate=2")
     assert list(two["collectives"]) == ["all-reduce"]
     assert two["flops"] == pytest.approx(2 * one["flops"], rel=0.05)
     assert two["temporaries"] < 1.5 * one["temporaries"]
     count = one["collectives"]["all-reduce"]["count"]
     assert count < two["collectives"]["all-reduce"]["count"] <= 2 * count + 2
+
+
+def test_statistics_of_each_device_need_no_exchange_by_layer(config):
+    one, own = numbers(config), numbers(config, "--parallel=pmap")
+    assert own["images"] == one["images"]
+    assert own["arguments"] == pytest.approx(one["arguments"], rel=0.02)
+    one, own = (each["collectives"]["all-reduce"] for each in (one, own))
+    assert own["count"] < one["count"] / 3
+    # Gradients and running statistics, where it was gradients and those of the batch.
+    assert own["bytes"] == pytest.approx(one["bytes"], rel=0.1)
+
+
+def test_the_wait_is_announced(config, capsys, monkeypatch):
+    monkeypatch.setattr(command, "step_cost", lambda *arguments: STEP)
+    assert run(config) == 0
+    assert capsys.readouterr().err == "compiling tiny for 8 x cpu, which may take minutes\n"
+
+
+def test_a_single_chip_has_a_host_of_its_own(monkeypatch):
+    asked = []
+
+    def describe(*arguments, **bounds):
+        asked.append(bounds)
+        raise jax.errors.JaxRuntimeError("enough")
+
+    monkeypatch.setattr(costs.topologies, "get_topology_desc", describe)
+    for topology in ("v5e:1x1", "v5e:2x4"):
+        with pytest.raises(ConfigError, match="take one chip or multiples of 2 x 2"):
+            costs.tpu_devices(topology)
+    assert asked == [{"chips_per_host_bounds": (1, 1, 1)}, {}]
 
 
 def test_tables_are_printed(config, capsys):
@@ -97,11 +133,11 @@ def test_the_roofline_is_the_slower_of_compute_and_memory():
     assert not STEP.fits(costs.Chip(flops=1.0, bandwidth=1.0, memory=10 * 2**30))
 
 
-@pytest.mark.parametrize("topology", ["v9:2x2", "v5e", "v5e:2x2x", "2x4", "v5e:axb"])
+@pytest.mark.parametrize("topology", ["v9:2x2", "v5e", "v5e:2x2x", "2x4", "v5e:axb", "v5p:2x4"])
 def test_a_topology_that_is_none_is_refused(config, capsys, topology):
     assert run(config, f"--topology={topology}") == 1
     assert capsys.readouterr().err == (
-        "error: topology must be one of v5e, v5p, v6e with a shape, such as v5e:2x4, "
+        "error: topology must be a chip and its shape, such as v5e:2x4, v5p:2x2x1, v6e:2x4, "
         f"got {topology!r}\n"
     )
 
@@ -113,7 +149,7 @@ def test_a_topology_that_is_none_is_refused(config, capsys, topology):
             RuntimeError("JAX TPU support not installed"),
             "needs libtpu, which is not installed",
         ),
-        (jax.errors.JaxRuntimeError("INVALID_ARGUMENT: 3x5\nat"), "refused by libtpu: INVALID"),
+        (jax.errors.JaxRuntimeError("INVALID_ARGUMENT: 3x5\nat"), "it says: INVALID"),
     ],
 )
 def test_what_libtpu_cannot_do_is_one_line(config, capsys, monkeypatch, raised, message):
