@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cxr_jax.errors import WorkspaceError
-from cxr_jax.pipeline.once import writing
+from cxr_jax.pipeline.once import make_folder
 
 
 def new_folder(folder: Path, *, holds: str) -> Path:
@@ -20,8 +20,7 @@ def new_folder(folder: Path, *, holds: str) -> Path:
     """
     for result in folder.glob(holds):
         raise WorkspaceError(f"{result}: is there already; choose another --out, or remove it")
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     return folder
 
 

@@ -33,23 +33,35 @@ def make_directory_once(target: Path, make: Callable[[Path], None]) -> bool:
     if target.is_dir():
         return False
     partial = target.with_name(f"{target.name}.partial")
-    with writing(target.parent):
+    make_folder(target.parent)
+    with (
+        writing(target.parent),
+        filelock.FileLock(target.with_name(f"{target.name}.lock")),
+    ):
+        if target.is_dir():
+            return False
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir()
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
+            make(partial)
+            partial.rename(target)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+    return True
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder to write in, and those above it, unless they are there.
+
+    Raises:
+      WorkspaceError: they cannot be made.
+    """
+    with writing(folder):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
         except FileNotFoundError as error:  # such as below /proc
             raise OSError(errno.EROFS, os.strerror(errno.EROFS)) from error
-        with filelock.FileLock(target.with_name(f"{target.name}.lock")):
-            if target.is_dir():
-                return False
-            shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir()
-            try:
-                make(partial)
-                partial.rename(target)
-            except BaseException:
-                shutil.rmtree(partial, ignore_errors=True)
-                raise
-    return True
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from cxr_jax.errors import WorkspaceError
-from cxr_jax.pipeline.once import make_directory_once
+from cxr_jax.pipeline.once import make_directory_once, make_folder
 
 
 def slowly(target, log, seconds):
@@ -96,3 +96,10 @@ def test_a_file_in_the_way_is_one_clear_line(tmp_path):
     for target in (tmp_path / "file/target", tmp_path / "file/deeper/target"):
         with pytest.raises(WorkspaceError, match="cannot write here"):
             make_directory_once(target, lambda folder: None)
+
+
+@pytest.mark.parametrize("place", ["file/folder", "/proc/nowhere"])
+def test_where_no_folder_can_be_made_the_error_says_so(tmp_path, place):
+    (tmp_path / "file").touch()
+    with pytest.raises(WorkspaceError, match=f"{place}: cannot write here"):
+        make_folder(tmp_path / place)
