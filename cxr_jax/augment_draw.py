@@ -11,9 +11,26 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from cxr_jax.device_image import check_key
+from cxr_jax.device_image import check_key, check_number
 from cxr_jax.geometry import FILLS, KERAS
 from cxr_jax.settings import check_choices, setting
+
+_BOUNDS = {
+    "rotation": "[0, 180]",
+    "height_shift": "[0, 1)",
+    "width_shift": "[0, 1)",
+    "shear": "[0, 90)",
+    "zoom": "[0, 1)",
+    "brightness": "[0, 1]",
+    "flip": "[0, 1]",
+    "contrast": "[0, 1]",
+    "gamma": "[0, 1)",
+    "noise": "[0, 1]",
+    "erase": "[0, 1]",
+    "erase_area": "[0, 0.3]",
+    "clahe": "[0, 1]",
+    "clahe_clip_limit": "[1, inf)",
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -25,6 +42,7 @@ class AugmentConfig:
     diaphragm out of the frame, where the thorax is measured. What is 0 is left out of the program.
 
     Raises:
+      TypeError: a range is no number.
       ValueError: a range is out of its own bounds, fill or keras is none of its choices, or a Keras
         without brightness is asked for one.
     """
@@ -74,33 +92,8 @@ class AugmentConfig:
 
     def __post_init__(self) -> None:
         check_choices(self)
-        for name, bound in [
-            ("rotation", 180.0),
-            ("brightness", 1.0),
-            ("flip", 1.0),
-            ("contrast", 1.0),
-            ("noise", 1.0),
-            ("erase", 1.0),
-            ("erase_area", 0.3),
-            ("clahe", 1.0),
-        ]:
-            value = getattr(self, name)
-            if not 0.0 <= value <= bound:
-                raise ValueError(f"{name} must be in [0, {bound:g}], got {value!r}")
-        for name, bound in [
-            ("height_shift", 1.0),
-            ("width_shift", 1.0),
-            ("shear", 90.0),
-            ("zoom", 1.0),
-            ("gamma", 1.0),
-        ]:
-            value = getattr(self, name)
-            if not 0.0 <= value < bound:
-                raise ValueError(f"{name} must be in [0, {bound:g}), got {value!r}")
-        if not 1.0 <= self.clahe_clip_limit < math.inf:
-            raise ValueError(
-                f"clahe_clip_limit must be finite and >= 1, got {self.clahe_clip_limit!r}"
-            )
+        for name, within in _BOUNDS.items():
+            check_number(getattr(self, name), name=name, within=within)
         if self.keras == "2.1.2" and self.brightness:
             raise ValueError(
                 f"brightness must be 0 with keras='2.1.2', which had none, got {self.brightness!r}"

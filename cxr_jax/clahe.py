@@ -16,7 +16,7 @@ import numpy as np
 from jax.custom_batching import sequential_vmap
 from jaxtyping import Array, ArrayLike, Float, Int, Real, UInt
 
-from cxr_jax.device_image import check_grey_image
+from cxr_jax.device_image import check_grey_image, check_number
 
 __all__ = ["check_settings", "clahe"]
 
@@ -40,9 +40,9 @@ def clahe(
       An image of the same shape and dtype.
 
     Raises:
-      TypeError: image is neither uint8 nor uint16.
+      TypeError: image is neither uint8 nor uint16, or clip_limit no number.
       ValueError: it is not [height, width], has fewer pixels than tiles along an axis, or
-        clip_limit is not a number.
+        clip_limit is not finite.
 
     Equals OpenCV 5 on x86-64 bit for bit, compiled or not, for a clip_limit that is not traced. A
     traced one may be off by one pixel of a bin where float32 rounds the limit across an integer.
@@ -52,10 +52,10 @@ def clahe(
     """
     check_grey_image(image)
     image = jnp.asarray(image)
+    check_settings(image.shape, clip_limit=clip_limit, tiles=tiles)
     limit: Any = clip_limit
-    if np.ndim(limit) == 0 and not isinstance(limit, jax.core.Tracer):
+    if not isinstance(limit, jax.core.Tracer):
         limit = float(limit)
-    check_settings(image.shape, clip_limit=limit, tiles=tiles)
     bins = np.iinfo(image.dtype).max + 1
     highest = _highest_count(limit, math.prod(_tile_shape(image.shape, tiles)), bins)
     equalise = partial(_equalise, tiles=(int(tiles[0]), int(tiles[1])))
@@ -65,14 +65,8 @@ def clahe(
 
 
 def check_settings(shape: tuple[int, ...], *, clip_limit: Any, tiles: tuple[int, int]) -> None:
-    """Raise ValueError unless an image [height, width] can be equalised so."""
-    if isinstance(clip_limit, float) and math.isnan(clip_limit):
-        raise ValueError("clip_limit must be a number, got nan; 0 does not limit")
-    if np.ndim(clip_limit):
-        raise ValueError(
-            f"clip_limit must be one number, got shape {np.shape(clip_limit)}; "
-            "vmap over image and clip_limit together"
-        )
+    """Raise TypeError or ValueError unless an image [height, width] can be equalised so."""
+    check_number(clip_limit, name="clip_limit")
     if np.shape(tiles) != (2,) or not all(isinstance(n, Integral) and n > 0 for n in tiles):
         raise ValueError(f"tiles must be two positive integers, (across, down), got {tiles}")
     height, width = shape

@@ -14,12 +14,11 @@ from jaxtyping import Array, ArrayLike, Float32, UInt
 
 from cxr_jax.clahe import clahe
 from cxr_jax.device_image import check_grey_image
-from cxr_jax.preprocess_config import Crop, PreprocessConfig, padding
+from cxr_jax.preprocess_config import Crop, PreprocessConfig, check_size, padding, with_depth
 
 __all__ = ["crop", "preprocess", "resize"]
 
 
-@partial(jax.jit, static_argnames="config")
 def preprocess(
     image: UInt[ArrayLike, "height width"], config: PreprocessConfig
 ) -> Float32[Array, "size size"]:
@@ -47,7 +46,12 @@ def preprocess(
                 f"{name} must be off on the device, got True; prepare the image on the host with "
                 f"cxr_jax.preprocess.preprocess, or take a config with {name}=False"
             )
-    image = _with_depth(crop(image, **dataclasses.asdict(config.crop)), bits=config.bit_depth)
+    return _preprocess(image, config)
+
+
+@partial(jax.jit, static_argnames="config")
+def _preprocess(image: Array, config: PreprocessConfig) -> Float32[Array, "size size"]:
+    image = with_depth(crop(image, **dataclasses.asdict(config.crop)), bits=config.bit_depth)
     if config.clahe_clip_limit > 0:
         image = clahe(image, clip_limit=config.clahe_clip_limit, tiles=config.clahe_tiles)
     if config.keep_aspect:
@@ -95,14 +99,13 @@ def resize(image: UInt[ArrayLike, "height width"], *, size: int) -> UInt[Array, 
 
     Raises:
       TypeError: image is neither uint8 nor uint16.
-      ValueError: size is not positive, or image is not [height, width].
+      ValueError: size is no positive integer, or image is not [height, width].
 
     Equals `cxr_jax.preprocess.resize` and so OpenCV 5 within one grey level, of 8 or of 16 bits:
     rounding differs, which OpenCV does after each axis.
     """
     check_grey_image(image)
-    if size < 1:
-        raise ValueError(f"size must be a positive number of pixels, got {size}")
+    check_size(size)
     image = jnp.asarray(image)
     rows, columns = (_resampling(length, size) for length in image.shape)
     # A TPU would multiply in bfloat16, which has 8 bits.
@@ -110,14 +113,6 @@ def resize(image: UInt[ArrayLike, "height width"], *, size: int) -> UInt[Array, 
         "ih,hw,jw->ij", rows, image.astype(jnp.float32), columns, precision="highest"
     )
     return jnp.round(resized).astype(image.dtype)
-
-
-def _with_depth(image: Array, *, bits: int) -> Array:
-    if bits == 8 and image.dtype == np.uint16:
-        return (image >> 8).astype(np.uint8)
-    if bits == 16 and image.dtype == np.uint8:
-        return image.astype(np.uint16) * np.uint16(257)
-    return image
 
 
 def _resampling(length: int, size: int) -> Float32[np.ndarray, "size length"]:

@@ -8,9 +8,10 @@ that an image is resampled once and its mask can follow exactly.
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, ArrayLike, Bool, Float, Int, Real, Shaped
 
-from cxr_jax.device_image import check_image
+from cxr_jax.device_image import check_image, check_number, check_numbers
 
 FILLS = ("nearest", "constant", "reflect")
 # Where each generation of Keras has the centre of n pixels: n / 2 + this. "" is no Keras.
@@ -52,11 +53,17 @@ def affine(
       The matrix from output to input (row, column, 1), float32.
 
     Raises:
-      ValueError: shape is not two sides, or keras none of the above.
+      TypeError: a parameter is no number.
+      ValueError: shape is not two sides, keras none of the above, or a parameter is infinite, not
+        as many numbers as above, or a zoom that is not > 0.
     """
     if len(shape) != 2 or min(shape) < 1:
         raise ValueError(f"shape must be (height, width), both >= 1, got {shape}")
-    if keras not in _CENTRES:
+    for name, value in [("rotation", rotation), ("shear", shear), ("flip", flip)]:
+        check_number(value, name=name)
+    check_numbers(shift, name="shift", parts=("down", "across"), within="(-inf, inf)")
+    check_numbers(zoom, name="zoom", parts=("rows", "columns"), within="(0, inf)")
+    if keras not in KERAS:
         raise ValueError(f"keras must be one of {', '.join(map(repr, KERAS))}, got {keras!r}")
     height, width = shape
     row, column = height / 2 + _CENTRES[keras], width / 2 + _CENTRES[keras]
@@ -109,8 +116,9 @@ def warp(
     coordinates: within 1e-2 grey levels of 255 on noise of 224 x 224, much less on real images.
     """
     check_image(image, floats=False)
-    if matrix.shape != (3, 3):
-        raise ValueError(f"matrix must be [3, 3], as affine makes it, got shape {matrix.shape}")
+    if np.shape(matrix) != (3, 3):
+        raise ValueError(f"matrix must be [3, 3], as affine makes it, got shape {np.shape(matrix)}")
+    matrix = jnp.asarray(matrix)
     if order not in (0, 1):
         raise ValueError(f"order must be 0 (nearest pixel) or 1 (bilinear), got {order!r}")
     if fill not in FILLS:

@@ -3,12 +3,14 @@
 Source: Zhang, Cisse, Dauphin and Lopez-Paz, "mixup: Beyond Empirical Risk Minimization", ICLR 2018.
 """
 
-import math
 from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Real
+
+from cxr_jax.device_image import check_key, check_number
 
 Tree = TypeVar("Tree")
 
@@ -24,10 +26,11 @@ def sample_lambda(key: PRNGKeyArray, *, alpha: float) -> Float[Array, ""]:
       λ in [0, 1], float32.
 
     Raises:
+      TypeError: key is no typed key, or α no number.
       ValueError: α is negative or not finite.
     """
-    if not (math.isfinite(alpha) and alpha >= 0.0):
-        raise ValueError(f"alpha must be finite and at least 0, got {alpha!r}; 0 mixes nothing")
+    check_key(key)
+    check_number(alpha, name="alpha", within="[0, inf)")
     if alpha == 0.0:
         return jnp.ones((), jnp.float32)
     return jax.random.beta(key, alpha, alpha, dtype=jnp.float32)
@@ -51,14 +54,16 @@ def mix(tree: Tree, lam: Real[ArrayLike, ""]) -> Tree:
       The mixes, in the shapes and dtypes of the tree.
 
     Raises:
-      TypeError: a leaf is not of floats.
-      ValueError: a batch is odd, or the leaves' batches differ.
+      TypeError: a leaf is no array of floats, or λ no number.
+      ValueError: a batch is odd, the leaves' batches differ, or λ is out of range.
     """
+    check_number(lam, name="lam", within="[0, 1]")
     leaves = jax.tree.leaves(tree)
     for leaf in leaves:
-        if not jnp.issubdtype(leaf.dtype, jnp.floating):
+        got = getattr(leaf, "dtype", type(leaf).__name__)
+        if isinstance(got, str) or not jnp.issubdtype(got, jnp.floating):
             raise TypeError(
-                f"mix needs arrays of floats, got {leaf.dtype}{list(leaf.shape)}; "
+                f"mix needs arrays of floats, got {got}{list(np.shape(leaf))}; "
                 "scale images to [0, 1] and make labels one-hot first"
             )
     sizes = {leaf.shape[0] if leaf.ndim else None for leaf in leaves}
@@ -67,7 +72,7 @@ def mix(tree: Tree, lam: Real[ArrayLike, ""]) -> Tree:
             "mix needs one even batch on the first axis of every array, got shapes "
             f"{[tuple(leaf.shape) for leaf in leaves]}; drop or pad the last example"
         )
-    return jax.tree.map(lambda leaf: _mix(leaf, lam), tree)
+    return jax.tree.map(lambda leaf: _mix(jnp.asarray(leaf), lam), tree)
 
 
 def _mix(x: Float[Array, "batch ..."], lam: Real[ArrayLike, ""]) -> Float[Array, "batch ..."]:

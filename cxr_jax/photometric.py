@@ -1,7 +1,8 @@
 """What changes grey levels and leaves the geometry: brightness, contrast, CLAHE, noise, erasing.
 
-Images are float32 in [0, 1], [height, width, channel], and come back clipped to it. Functions of
-one image have no batch axis: `jax.vmap` gives them one.
+Images are floats in [0, 1], [height, width, channel], and come back as float32, clipped to it.
+Functions of one image have no batch axis: `jax.vmap` gives them one. What is no image raises as
+`device_image.check_image` does; a parameter that is no number TypeError, out of range ValueError.
 """
 
 import jax
@@ -9,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Real, UInt8
 
 from cxr_jax.clahe import clahe
-from cxr_jax.device_image import check_image, check_key
+from cxr_jax.device_image import check_image, check_key, check_number, check_numbers
 from cxr_jax.geometry import KERAS
 
 Image = Float[Array, "height width channel"]
@@ -28,9 +29,10 @@ def adjust_brightness(image: Image, factor: Number, *, keras: str = "") -> Image
         before, whatever the factor. Both have no gradient. "2.1.2" had no brightness.
 
     Raises:
-      ValueError: keras is none of these; or see `device_image.check_image`.
+      ValueError: keras is none of these.
     """
-    check_image(image)
+    image = _float32(image)
+    check_number(factor, name="factor", within="[0, inf)")
     if keras not in KERAS or keras == "2.1.2":
         raise ValueError(f'keras must be "", "2.8" or "3" for brightness, got {keras!r}')
     if keras:
@@ -47,7 +49,8 @@ def adjust_contrast(image: Image, factor: Number) -> Image:
 
     Equals tf.image.adjust_contrast (which does not clip).
     """
-    check_image(image)
+    image = _float32(image)
+    check_number(factor, name="factor", within="[0, inf)")
     mean = image.mean(axis=(0, 1))
     return jnp.clip((image - mean) * factor + mean, 0.0, 1.0)
 
@@ -57,7 +60,8 @@ def adjust_gamma(image: Image, gamma: Number) -> Image:
 
     Equals skimage.exposure.adjust_gamma. Black has a gradient of 0 for every gamma.
     """
-    check_image(image)
+    image = _float32(image)
+    check_number(gamma, name="gamma", within="(0, inf)")
     lit = image > 0
     return jnp.where(lit, jnp.clip(jnp.where(lit, image, 1.0) ** gamma, 0.0, 1.0), 0.0)
 
@@ -75,9 +79,9 @@ def apply_clahe(
       The image in 256 grey levels of [0, 1], and no gradient.
 
     Raises:
-      ValueError: more tiles than pixels; or see `device_image.check_image`.
+      ValueError: more tiles than pixels.
     """
-    check_image(image)
+    image = _float32(image)
     levels = jnp.round(255 * jnp.clip(image, 0.0, 1.0)).astype(jnp.uint8)
 
     def equalise(channel: UInt8[Array, "height width"]) -> UInt8[Array, "height width"]:
@@ -89,16 +93,20 @@ def apply_clahe(
 def add_noise(key: PRNGKeyArray, image: Image, *, deviation: Number) -> Image:
     """Add independent Gaussian noise of a standard deviation (of 1) to each pixel and clip."""
     check_key(key)
-    check_image(image)
+    image = _float32(image)
+    check_number(deviation, name="deviation", within="[0, inf)")
     return jnp.clip(image + deviation * jax.random.normal(key, image.shape), 0.0, 1.0)
 
 
 def erase(image: Image, box: Box, *, value: Number = 0.0) -> Image:
     """Fill a box, which is (top, left, height, width) as fractions of height and width.
 
-    The pixels whose centres lie in it are filled; a box of no size fills none.
+    The pixels whose centres lie in it are filled with a value in [0, 1]; a box of no size fills
+    none.
     """
-    check_image(image)
+    image = _float32(image)
+    check_numbers(box, name="box", parts=("top", "left", "height", "width"), within="[0, 1]")
+    check_number(value, name="value", within="[0, 1]")
     height, width, _ = image.shape
     top, left, tall, wide = jnp.asarray(box, jnp.float32)
     row, column = (
@@ -107,3 +115,8 @@ def erase(image: Image, box: Box, *, value: Number = 0.0) -> Image:
     )
     inside = ((row >= 0) & (row < tall))[:, None] & ((column >= 0) & (column < wide))
     return jnp.where(inside[..., None], value, image)
+
+
+def _float32(image: Image) -> Image:
+    check_image(image)
+    return jnp.asarray(image, jnp.float32)

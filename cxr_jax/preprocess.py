@@ -16,7 +16,7 @@ from cxr_jax.artefacts import FRAME, remove_artefacts
 from cxr_jax.breast_side import lies_right
 from cxr_jax.clahe import check_settings
 from cxr_jax.host_image import HostImage, check_image
-from cxr_jax.preprocess_config import Crop, PreprocessConfig, padding
+from cxr_jax.preprocess_config import Crop, PreprocessConfig, check_size, padding, with_depth
 
 __all__ = [
     "Crop",
@@ -76,14 +76,15 @@ def clahe(
       An image of the same shape and dtype, `cxr_jax.clahe.clahe`'s to the last bit.
 
     Raises:
-      ValueError: tiles are not positive or more than pixels, clip_limit is not a number, or image
-        is no HostImage.
+      TypeError: clip_limit is no number.
+      ValueError: tiles are not positive or more than pixels, clip_limit is not finite, or image is
+        no HostImage.
     """
     check_image(image)
     check_settings(image.shape, clip_limit=clip_limit, tiles=tiles)
     if clip_limit > np.iinfo(image.dtype).max:  # limits nothing, but may overflow in OpenCV
         clip_limit = 0.0
-    return cv2.createCLAHE(clipLimit=clip_limit, tileGridSize=tiles).apply(image)
+    return cv2.createCLAHE(clipLimit=float(clip_limit), tileGridSize=tiles).apply(image)
 
 
 def pad_to_square(image: HostImage, *, side: str = "both") -> HostImage:
@@ -115,11 +116,10 @@ def resize(image: HostImage, *, size: int) -> HostImage:
       An image [size, size] of the same dtype.
 
     Raises:
-      ValueError: size is not positive, or image is no HostImage.
+      ValueError: size is no positive integer, or image is no HostImage.
     """
     check_image(image)
-    if size < 1:
-        raise ValueError(f"size must be a positive number of pixels, got {size}")
+    check_size(size)
     height, width = image.shape
     shrunk = (min(width, size), min(height, size))
     image = cv2.resize(image, shrunk, interpolation=cv2.INTER_AREA)
@@ -143,11 +143,7 @@ def convert_depth(image: HostImage, *, bits: int) -> HostImage:
     check_image(image)
     if bits not in (8, 16):
         raise ValueError(f"bits must be 8 or 16, got {bits}")
-    if bits == 8 and image.dtype == np.uint16:
-        return (image >> 8).astype(np.uint8)
-    if bits == 16 and image.dtype == np.uint8:
-        return image.astype(np.uint16) * np.uint16(257)
-    return image.copy()
+    return with_depth(image, bits=bits)
 
 
 def stages(image: HostImage, config: PreprocessConfig) -> dict[str, HostImage]:

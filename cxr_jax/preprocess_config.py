@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from numbers import Integral
 from typing import Any
 
 from cxr_jax.settings import check_choices, setting
@@ -86,14 +87,17 @@ class PreprocessConfig:
         check_choices(self)
         if not (math.isfinite(self.clahe_clip_limit) and self.clahe_clip_limit >= 0):
             raise ValueError(f"clahe_clip_limit must be >= 0, got {self.clahe_clip_limit}")
-        if len(self.clahe_tiles) != 2 or min(self.clahe_tiles) < 1:
+        if not isinstance(self.crop, Crop):
+            raise TypeError(
+                f"crop must be a Crop, got {self.crop!r}; write Crop(left=, right=, top=, bottom=)"
+            )
+        if len(self.clahe_tiles) != 2 or not all(
+            isinstance(n, Integral) and n > 0 for n in self.clahe_tiles
+        ):
             raise ValueError(
                 f"clahe_tiles must be two positive integers, across,down; got {self.clahe_tiles}"
             )
-        if self.image_size < 1:
-            raise ValueError(
-                f"image_size must be a positive number of pixels, got {self.image_size}"
-            )
+        check_size(self.image_size, name="image_size")
         if self.bit_depth not in (8, 16):
             raise ValueError(f"bit_depth must be 8 or 16, got {self.bit_depth}")
         if self.mirror_right and self.kind != "breast":
@@ -115,3 +119,18 @@ def padding(shape: tuple[int, ...], *, side: str) -> tuple[tuple[int, int], tupl
     rows, columns = (max(shape) - length for length in shape)
     left = columns // 2 if side == "both" else 0
     return (rows // 2, rows - rows // 2), (left, columns - left)
+
+
+def check_size(size: Any, *, name: str = "size") -> None:
+    """Raise ValueError where an image's side is no positive number of whole pixels."""
+    if not isinstance(size, Integral) or size < 1:
+        raise ValueError(f"{name} must be a positive number of whole pixels, got {size!r}")
+
+
+def with_depth(image: Any, *, bits: int) -> Any:
+    """Convert a film, NumPy's or JAX's, uint8 or uint16, as `convert_depth` does; always a copy."""
+    if bits == 8 and image.dtype == "uint16":
+        image = image >> 8
+    if bits == 16 and image.dtype == "uint8":
+        image = image.astype("uint16") * 257
+    return image.astype(f"uint{bits}")

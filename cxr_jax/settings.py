@@ -38,4 +38,5 @@ def check_choices(config: Any) -> None:
         choices = field.metadata.get("choices")
         value = getattr(config, field.name)
         if choices and value not in choices:
-            raise ValueError(f"{field.name} must be one of {', '.join(choices)}, got {value!r}")
+            names = ", ".join(choice or '""' for choice in choices)
+            raise ValueError(f"{field.name} must be one of {names}, got {value!r}")

@@ -342,11 +342,12 @@ def test_shear_slides_columns_along_each_other():
         {"erase_area": 0.31},
         {"clahe": 2.0},
         {"clahe_clip_limit": 0.5},
+        {"clahe_clip_limit": float("inf")},
     ],
 )
 def test_a_range_out_of_bounds_is_refused(wrong):
     (name,) = wrong
-    with pytest.raises(ValueError, match=f"{name} must be (in|finite)"):
+    with pytest.raises(ValueError, match=f"{name} must be in "):
         AugmentConfig(**wrong)
 
 

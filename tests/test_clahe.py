@@ -6,6 +6,7 @@ from functools import partial
 import cv2
 import jax
 import jax.numpy as jnp
+import jaxtyping
 import numpy as np
 import pytest
 
@@ -71,8 +72,9 @@ def test_each_image_of_a_batch_may_have_its_own_clip_limit(dtype):
 
 def test_a_limit_beyond_opencvs_integers_limits_nothing():
     image = film((64, 64), np.uint8)
-    for limit in (1e12, float("inf")):
-        np.testing.assert_array_equal(clahe(image, clip_limit=limit), opencv(image, 0.0, (8, 8)))
+    for function in (clahe, preprocess.clahe):
+        unlimited = function(image, clip_limit=1e12)
+        np.testing.assert_array_equal(unlimited, opencv(image, 0.0, (8, 8)))
 
 
 def test_host_and_device_take_the_same_defaults():
@@ -112,7 +114,9 @@ def test_what_is_no_image_is_refused_when_traced(image, error, message):
         ({"tiles": (8, 13)}, r"image has pixels, 8 across and 12 down, got \(8, 13\)"),
         ({"tiles": (0, 8)}, r"two positive integers, \(across, down\), got \(0, 8\)"),
         ({"tiles": (2.5, 8)}, r"two positive integers, \(across, down\), got \(2.5, 8\)"),
-        ({"clip_limit": float("nan")}, "clip_limit must be a number, got nan"),
+        ({"clip_limit": float("nan")}, r"clip_limit must be in \(-inf, inf\), got nan"),
+        ({"clip_limit": float("inf")}, r"clip_limit must be in \(-inf, inf\), got inf"),
+        ({"clip_limit": jnp.float32("nan")}, "clip_limit must be in .*, got nan"),
     ],
 )
 @pytest.mark.parametrize("function", [clahe, preprocess.clahe])
@@ -128,5 +132,12 @@ def test_settings_without_a_meaning_are_refused_on_host_and_device(
 
 def test_a_batch_of_clip_limits_for_one_image_is_refused():
     raw = inspect.unwrap(module.clahe)
-    with pytest.raises(ValueError, match=r"must be one number, got shape \(3,\); vmap over image"):
+    with pytest.raises(ValueError, match=r"clip_limit must be one number, got shape \(3,\); vmap"):
         raw(np.zeros((12, 8), np.uint8), clip_limit=jnp.ones(3))
+
+
+@pytest.mark.parametrize("function", [clahe, preprocess.clahe])
+def test_a_clip_limit_that_is_no_number_is_refused(function, monkeypatch):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # as it is outside of tests
+    with pytest.raises(TypeError, match="clip_limit must be a number, got str"):
+        function(np.zeros((12, 8), np.uint8), clip_limit="2")

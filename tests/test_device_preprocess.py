@@ -113,11 +113,17 @@ def test_what_leaves_nothing_is_refused():
         device.crop(image, top=0.4, bottom=0.59)
     with pytest.raises(ValueError, match="crop left must be a fraction"):
         device.crop(image, left=1.0)
-    with pytest.raises(ValueError, match="size must be a positive number of pixels, got 0"):
-        device.resize(image, size=0)
+    for size in (0, -3, 2.5, "8"):
+        message = f"size must be a positive number of whole pixels, got {size!r}"
+        for resize in (device.resize, host.resize):
+            with pytest.raises(ValueError, match=message):
+                inspect.unwrap(resize)(image, size=size)
 
 
-@pytest.mark.parametrize("image", [jnp.zeros((40, 50)), jnp.zeros((40, 50), jnp.int32)])
+@pytest.mark.parametrize(
+    "image",
+    [jnp.zeros((40, 50)), jnp.zeros((40, 50), jnp.int32), np.zeros((9, 9), ">u2"), "film.png"],
+)
 def test_other_types_are_refused(image):
     for function in (device.preprocess, device.crop, device.resize):
         options = {"size": 8} if function is device.resize else {}

@@ -263,6 +263,23 @@ def test_wrong_arguments_are_refused():
 
 
 @pytest.mark.parametrize(
+    ("wrong", "error", "message"),
+    [
+        ({"rotation": "90"}, TypeError, "rotation must be a number, got str"),
+        ({"rotation": jnp.ones(3)}, ValueError, r"rotation must be one number, got shape \(3,\)"),
+        ({"shear": float("nan")}, ValueError, "shear must be in .*, got nan"),
+        ({"shift": 0.1}, ValueError, r"shift must be \(down, across\), got 0.1"),
+        ({"zoom": (0.0, 1.0)}, ValueError, r"zoom \(rows\) must be in \(0, inf\), got 0.0"),
+        ({"flip": jnp.ones(2, bool)}, ValueError, r"flip must be one number, got shape \(2,\)"),
+    ],
+)
+def test_wrong_parameters_are_refused(monkeypatch, wrong, error, message):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # as it is outside of tests
+    with pytest.raises(error, match=message):
+        affine(shape=(4, 4), **wrong)
+
+
+@pytest.mark.parametrize(
     ("image", "matrix", "message"),
     [
         (np.zeros((4, 4), np.float32), np.eye(3), r"image must be \[height, width, channel\]"),

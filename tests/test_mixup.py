@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import jaxtyping
 import numpy as np
 import pytest
 import scipy.stats
@@ -93,7 +94,7 @@ def test_alpha_of_zero_mixes_nothing():
 
 @pytest.mark.parametrize("alpha", [-0.1, float("nan"), float("inf")])
 def test_a_wrong_alpha_is_refused(alpha):
-    with pytest.raises(ValueError, match="alpha must be finite"):
+    with pytest.raises(ValueError, match=r"alpha must be in \[0, inf\), got"):
         sample_lambda(jax.random.key(0), alpha=alpha)
 
 
@@ -106,3 +107,28 @@ def test_what_cannot_be_mixed_is_refused():
         mix(jnp.ones(()), 0.5)
     with pytest.raises(TypeError, match="arrays of floats, got uint8"):
         mix(jnp.ones((4, 2), jnp.uint8), 0.5)
+    with pytest.raises(TypeError, match="arrays of floats, got float"):
+        mix([0.5, 0.5], 0.5)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.2])
+@pytest.mark.parametrize(
+    "wrong", [0, np.uint32([0, 1]), jax.random.PRNGKey(0), jax.random.split(jax.random.key(0))]
+)
+def test_what_is_no_key_is_refused(monkeypatch, wrong, alpha):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # as it is outside of tests
+    with pytest.raises(TypeError, match=r"key must be one typed PRNG key, got .*random\.key\(seed"):
+        sample_lambda(wrong, alpha=alpha)
+
+
+@pytest.mark.parametrize("lam", [-0.5, 1.5, float("nan"), jnp.full(2, 0.5)])
+def test_a_wrong_lambda_is_refused(monkeypatch, lam):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    with pytest.raises(ValueError, match=r"lam must be (in \[0, 1\], got|one number, got shape)"):
+        mix(jnp.ones((4, 2)), lam)
+
+
+def test_numpys_doubles_are_mixed_in_single_precision():
+    mixed = mix(np.array([[1.0], [2.0]]), 0.75)
+    assert mixed.dtype == jnp.float32
+    np.testing.assert_allclose(mixed, [[1.25], [1.75]])

@@ -134,7 +134,7 @@ def test_gradients_are_those_of_finite_differences():
         (np.zeros((4, 4, 1), np.uint8), TypeError, "must be of floats in"),
         (np.zeros((4, 4), np.float32), ValueError, r"must be \[height, width, channel\]"),
         (np.zeros((4, 0, 1), np.float32), ValueError, "none of them 0"),
-        ([[[0.5]]], TypeError, "image must be an array, got list"),
+        ([[[0.5]]], TypeError, "image must be an array of JAX or NumPy, got list"),
     ],
 )
 def test_what_is_no_image_is_refused(monkeypatch, wrong, error, message):
@@ -145,9 +145,51 @@ def test_what_is_no_image_is_refused(monkeypatch, wrong, error, message):
         lambda image: adjust_gamma(image, 1.0),
         lambda image: add_noise(jax.random.key(0), image, deviation=0.1),
         lambda image: erase(image, (0.0, 0.0, 0.5, 0.5)),
+        apply_clahe,
     ):
         with pytest.raises(error, match=message):
             function(wrong)
+
+
+@pytest.mark.parametrize(
+    ("function", "name", "low"),
+    [
+        (adjust_brightness, "factor", r"\[0"),
+        (adjust_contrast, "factor", r"\[0"),
+        (adjust_gamma, "gamma", r"\(0"),
+        (lambda image, s: add_noise(jax.random.key(0), image, deviation=s), "deviation", r"\[0"),
+        (lambda image, v: erase(image, (0, 0, 1, 1), value=v), "value", r"\[0"),
+        (lambda image, h: erase(image, (0, 0, h, 1)), r"box \(height\)", r"\[0"),
+    ],
+)
+def test_a_strength_without_a_meaning_is_refused(monkeypatch, function, name, low):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    for wrong in (-1.0, float("nan"), float("inf"), np.float32(-0.5)):
+        with pytest.raises(ValueError, match=f"{name} must be in {low}, .* got {wrong}"):
+            function(picture(), wrong)
+    # An array would be broadcast to three channels.
+    with pytest.raises(ValueError, match=rf"{name} must be one number, got shape \(3,\)"):
+        jax.eval_shape(function, picture(), jnp.ones(3))
+    with pytest.raises(TypeError, match=f"{name} must be a number, got str"):
+        function(picture(), "1")
+
+
+@pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16, jnp.float32, np.float64])
+def test_all_floats_come_back_as_float32(monkeypatch, dtype):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    rough = np.asarray(picture(), dtype)
+    image = jnp.asarray(rough, jnp.float32)
+    for function in (
+        lambda image: adjust_brightness(image, 1.3),
+        lambda image: adjust_contrast(image, 1.3),
+        lambda image: adjust_gamma(image, 1.3),
+        lambda image: add_noise(jax.random.key(0), image, deviation=0.1),
+        lambda image: erase(image, (0.0, 0.0, 0.5, 0.5)),
+        apply_clahe,
+    ):
+        changed = function(rough)
+        assert changed.dtype == jnp.float32
+        np.testing.assert_array_equal(changed, function(image))
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 import inspect
 
 import cv2
+import jaxtyping
 import numpy as np
 import pytest
 
@@ -332,14 +333,23 @@ def test_steps_that_are_off_are_left_out():
     [
         ({"clahe_clip_limit": -1.0}, "clahe_clip_limit must be >= 0, got -1.0"),
         ({"clahe_tiles": (0, 8)}, "clahe_tiles must be two positive integers"),
+        ({"clahe_tiles": (8.5, 8)}, "clahe_tiles must be two positive integers"),
+        ({"image_size": 2.5}, "image_size must be a positive number of whole pixels, got 2.5"),
         ({"kind": "foot"}, "kind must be one of chest, breast, got 'foot'"),
-        ({"image_size": 0}, "image_size must be a positive number of pixels, got 0"),
+        ({"image_size": 0}, "image_size must be a positive number of whole pixels, got 0"),
         ({"bit_depth": 12}, "bit_depth must be 8 or 16, got 12"),
     ],
 )
-def test_wrong_settings_are_refused(wrong, message):
+def test_wrong_settings_are_refused(monkeypatch, wrong, message):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # as it is outside of tests
     with pytest.raises(ValueError, match=message):
         PreprocessConfig(**wrong)
+
+
+def test_a_crop_that_is_no_crop_is_refused(monkeypatch):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    with pytest.raises(TypeError, match=r"crop must be a Crop, got .*; write Crop\(left="):
+        PreprocessConfig(crop=(0.06, 0.06, 0.2, 0.12))
 
 
 def test_real_films_lose_their_markers_and_keep_their_thorax(nih_sample):

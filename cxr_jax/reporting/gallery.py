@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Key
 from scipy import stats
 
-from cxr_jax.augment import AugmentConfig
+from cxr_jax.augment import AugmentConfig, extremes
 from cxr_jax.host_image import HostImage
 from cxr_jax.labels import smooth_one_hot
 from cxr_jax.mixup import mix
@@ -43,6 +43,8 @@ def film_sections(
 ) -> list[Section]:
     """Show the stages of preprocessing, the ends of each augmentation's range, and draws of all.
 
+    Augmentations that are off are shown too, at ranges to try, unless all of them are.
+
     Raises:
       ValueError: the crop leaves nothing of the film.
     """
@@ -57,13 +59,11 @@ def film_sections(
     if not augmentation.enabled:
         return sections
     prepared = stages[-1][1]
-    alone = _pairs(prepared, augmentation)
     drawn = drawn_pictures(key, prepared[..., None], augmentation, count=_DRAWS)
-    return [
-        *sections,
+    sections += [
         Section(
             title=f"Augmentations alone, {film.title}",
-            figure=(f"augmentations_{film.figure}", grid(alone, across=4)),
+            figure=(f"augmentations_{film.figure}", grid(_pairs(prepared, augmentation), across=4)),
             caption=_AUGMENTATIONS if not augmentation.keras else "",
         ),
         Section(
@@ -72,6 +72,16 @@ def film_sections(
             caption="As training draws them.",
         ),
     ]
+    off = _what_is_off(augmentation)
+    if extremes(off):
+        sections.append(
+            Section(
+                title=f"Augmentations that are off, {film.title}",
+                figure=(f"off_{film.figure}", grid(_pairs(prepared, off), across=4)),
+                caption="Training has none of them. These are ranges that one might try.",
+            )
+        )
+    return sections
 
 
 def target_sections(
@@ -139,13 +149,15 @@ def settings_section(title: str, *configs: Any) -> Section:
 
 def _stages_caption(config: PreprocessConfig) -> str:
     across, down = config.clahe_tiles
-    crop = config.crop
+    crop, limit = config.crop, config.clahe_clip_limit
+    mirrored = " Mirrored: breasts that lie on the right." if config.mirror_right else ""
+    clahe = f" CLAHE: clip limit {limit:g}, {across} x {down} tiles." if limit else ""
     proportions = "" if config.keep_aspect else ", whatever the film's proportions"
     return (
         f"Crop: {crop.left:g} of the width off the left and {crop.right:g} off the right, "
-        f"{crop.top:g} of the height off the top and {crop.bottom:g} off the bottom. CLAHE: clip "
-        f"limit {config.clahe_clip_limit:g}, {across} x {down} tiles. The network gets the last "
-        f"picture, a square{proportions}. Sizes are in pixels, width x height."
+        f"{crop.top:g} of the height off the top and {crop.bottom:g} off the bottom."
+        f"{mirrored}{clahe} The network gets the last picture, a square{proportions}. Sizes are in "
+        "pixels, width x height."
     )
 
 
@@ -157,6 +169,15 @@ def _show(value: Any) -> str:
     if isinstance(value, tuple):
         return ", ".join(map(str, value))
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _what_is_off(config: AugmentConfig) -> AugmentConfig:
+    """Ranges to try of all augmentations that a config leaves out, and none of the others."""
+    every = AugmentConfig(
+        contrast=0.3, gamma=0.3, noise=0.05, erase=0.5, clahe=0.5, fill=config.fill
+    )
+    on: dict[str, Any] = dict.fromkeys(extremes(config), 0.0)
+    return dataclasses.replace(every, **on)
 
 
 def _pairs(prepared: HostImage, config: AugmentConfig) -> list[Titled | None]:

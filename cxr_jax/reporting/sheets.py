@@ -114,6 +114,8 @@ def end_pictures(
 
     def picture(field: str, end: Parameters) -> Titled:
         title, value = _ENDS[field]
+        if field == "shear" and config.keras == "2.1.2":
+            title = title.replace("°", " radians")
         changed = _apply(unit, end, fill=config.fill, keras=config.keras)
         return title.format(value(end)).replace("-", "−"), np.asarray(changed)[..., 0]
 

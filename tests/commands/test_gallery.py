@@ -14,7 +14,7 @@ from cxr_jax.preprocess import Crop, PreprocessConfig
 from cxr_jax.training.config_json import to_json
 from experiments import mammography
 
-FIGURES = ["preprocessing", "augmentations", "draws"]
+FIGURES = ["preprocessing", "augmentations", "draws", "off"]
 
 
 @pytest.fixture
@@ -54,16 +54,18 @@ def test_phantom_and_image_are_drawn_into_one_page(tmp_path, folder, png, capsys
         "Preprocessing, phantom",
         "Augmentations alone, phantom",
         "Augmentations together, phantom",
+        "Augmentations that are off, phantom",
         "Preprocessing, film &lt;1&gt;.png",
         "Augmentations alone, film &lt;1&gt;.png",
         "Augmentations together, film &lt;1&gt;.png",
+        "Augmentations that are off, film &lt;1&gt;.png",
         "Label smoothing, ε = 0.1",
         "Mixup, λ ~ Beta(0.2, 0.2)",
         "Settings",
     ]
     page = (out / "gallery.html").read_text()
     assert "<td>film 1</td><td>0.90</td><td>0.10</td>" in page
-    assert page.count('src="data:image/png;base64,') == page.count("<img") == 7
+    assert page.count('src="data:image/png;base64,') == page.count("<img") == 9
     drawn = {path.name for path in (out / "figures").iterdir()}
     assert drawn == {"mixup.png"} | {
         f"{name}_{film}.png" for name in FIGURES for film in ("phantom", "image")
@@ -83,7 +85,9 @@ def test_a_recipe_for_mammograms_is_shown_on_a_breast(tmp_path, cache, monkeypat
     out = tmp_path / "out"
     assert gallery(out, "--recipe=mammography", "--seed=1") == 0
     assert titles(out) == ["Preprocessing, phantom", "Label smoothing, ε = 0.1", "Settings"]
-    assert "recipe mammography, seed 1" in (out / "gallery.html").read_text()
+    page = (out / "gallery.html").read_text()
+    assert "recipe mammography, seed 1" in page
+    assert "Mirrored: breasts that lie on the right. CLAHE: clip limit 2, 8 x 8 tiles." in page
 
 
 def test_of_a_dicom_file_with_burned_in_text_the_page_is_warned_of(tmp_path, folder):

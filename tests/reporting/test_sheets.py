@@ -75,6 +75,12 @@ def test_each_range_is_shown_at_both_ends_or_from_nothing():
     np.testing.assert_allclose(ends[0][0][1], expected[..., 0], atol=1e-5)
 
 
+def test_the_first_keras_shears_by_radians():
+    config = AugmentConfig(keras="2.1.2", shear=0.1, brightness=0.0)
+    titles = [title for pair in end_pictures(IMAGE, config) for title, _ in filter(None, pair)]
+    assert "shear +0.1 radians" in titles
+
+
 def test_a_range_of_nothing_is_not_shown():
     ranges = ("rotation", "height_shift", "width_shift", "shear", "brightness", "flip")
     config = AugmentConfig(**dict.fromkeys(ranges, 0.0))
