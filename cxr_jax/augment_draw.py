@@ -44,7 +44,7 @@ class AugmentConfig:
     Raises:
       TypeError: a range is no number.
       ValueError: a range is out of its own bounds, fill or keras is none of its choices, or a Keras
-        without brightness is asked for one.
+        without brightness is asked for one, or one of radians for degrees.
     """
 
     enabled: bool = setting(True, "augment the training images", flag="augment")
@@ -94,6 +94,11 @@ class AugmentConfig:
         check_choices(self)
         for name, within in _BOUNDS.items():
             check_number(getattr(self, name), name=name, within=within)
+        if self.keras == "2.1.2" and self.shear >= math.pi / 2:
+            raise ValueError(
+                f"shear must be in radians with keras='2.1.2', below pi / 2, got {self.shear!r}; "
+                f"{self.shear!r} degrees are {math.radians(self.shear):.3g}"
+            )
         if self.keras == "2.1.2" and self.brightness:
             raise ValueError(
                 f"brightness must be 0 with keras='2.1.2', which had none, got {self.brightness!r}"

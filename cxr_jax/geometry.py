@@ -4,6 +4,9 @@ Pixel (row, column) lies at the point (row, column). The centre of an image is (
 (width - 1) / 2), and a matrix maps where a pixel *goes* (output) to where its value *comes from*
 (input): sampling at row + 3 moves the content 3 pixels up. All of an augmentation is one matrix, so
 that an image is resampled once and its mask can follow exactly.
+
+`rotate`, `shift`, `zoom` and `shear` take one image of floats and a parameter that may be traced,
+return float32, and raise what `affine` and `warp` do.
 """
 
 import jax
@@ -154,7 +157,7 @@ def warp(
 def flip_horizontal(
     image: Shaped[Array, "height width channel"],
 ) -> Shaped[Array, "height width channel"]:
-    """Mirror an image left and right. A chest then has its heart on the other side."""
+    """Mirror an image of any dtype left and right. A chest then has its heart on the other side."""
     check_image(image, floats=False)
     return image[:, ::-1]
 

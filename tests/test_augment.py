@@ -215,8 +215,10 @@ def test_the_first_keras_takes_the_nearest_pixel_and_has_no_brightness():
     images = noise(2, 23, 31, 1)
     moved = compiled(jax.random.key(0), images, config=config)
     assert set(np.unique(moved)) <= set(np.unique(images))
+    with pytest.raises(ValueError, match=r"shear must be in radians .* 5.7 degrees are 0.0995"):
+        AugmentConfig(keras="2.1.2", brightness=0.0)
     with pytest.raises(ValueError, match=r"brightness must be 0 with keras='2\.1\.2'"):
-        dataclasses.replace(STRONG, keras="2.1.2")
+        dataclasses.replace(STRONG, keras="2.1.2", shear=0.2)
 
 
 def test_extremes_are_the_ends_of_the_ranges_alone():

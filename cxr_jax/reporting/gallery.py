@@ -137,14 +137,19 @@ def target_sections(
 
 
 def settings_section(title: str, *configs: Any) -> Section:
-    """A table of configs' values, with their help and unit."""
+    """A table of configs' values, with their flag, help and unit."""
     rows = [
-        (field.metadata["help"], _show(getattr(config, field.name)), field.metadata["unit"] or "")
+        (
+            f"--{field.metadata['flag'] or field.name}",
+            field.metadata["help"],
+            _show(getattr(config, field.name)),
+            field.metadata["unit"] or "",
+        )
         for config in configs
         for field in dataclasses.fields(config)
         if "help" in field.metadata
     ]
-    return Section(title=title, table=[("setting", "value", "unit"), *rows])
+    return Section(title=title, table=[("flag", "setting", "value", "unit"), *rows])
 
 
 def _stages_caption(config: PreprocessConfig) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 
 from cxr_jax.augment import AugmentConfig
 from cxr_jax.preprocess import PreprocessConfig
-from cxr_jax.reporting.gallery import Film, film_sections
+from cxr_jax.reporting.gallery import Film, film_sections, settings_section
 
 FILM = Film(
     title="film",
@@ -47,3 +47,14 @@ def test_where_all_are_on_none_is_off_and_where_augmentation_is_off_none_is_show
     assert list(shown(EVERY)) == ["preprocessing_film", "augmentations_film", "draws_film"]
     off = dataclasses.replace(EVERY, enabled=False)
     assert list(shown(off)) == ["preprocessing_film"]
+
+
+def test_settings_are_listed_by_their_flag():
+    rows = settings_section("Settings", PLAIN, EVERY).table
+    assert ("--image_size", "side of the square image the model gets", "32", "pixels") in rows
+    assert (
+        "--augment_clahe",
+        "how often to apply CLAHE, 8 x 8 tiles",
+        "0.5",
+        "probability",
+    ) in rows
