@@ -282,6 +282,23 @@ def test_masks_stay_on_their_images(fill):
     assert float(jnp.mean((images > 0.5) == (masks == 1))) < 0.95
 
 
+@pytest.mark.parametrize("keras", geometry.KERAS)
+def test_masks_follow_their_images_in_every_keras(keras):
+    """Where all pixels that an image's pixel is made of agree, the mask's pixel agrees too."""
+    picture = (noise(23, 31, 1) > 0.5).astype(jnp.float32)
+    drawn = Parameters(rotation=20.0, shift=(0.1, -0.2), shear=0.2, zoom=(0.8, 1.2), flip=True)
+    moved = aug.apply(picture, drawn, keras=keras)
+    followed = aug.apply_to_mask(picture, drawn, keras=keras)
+    sure = (moved == 0) | (moved == 1)
+    assert float(sure.mean()) > 0.2
+    np.testing.assert_array_equal(moved[sure], followed[sure])
+
+
+def test_images_beyond_the_range_come_back_clipped():
+    clipped = aug.apply(4 * noise(9, 9, 1) - 2, Parameters())
+    assert (float(clipped.min()), float(clipped.max())) == (0.0, 1.0)
+
+
 def test_brightness_leaves_masks_alone_and_clips_images():
     images = noise(4, 8, 8, 1)
     config = dataclasses.replace(STILL, brightness=1.0)

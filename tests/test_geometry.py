@@ -101,6 +101,13 @@ def test_nearest_warp_of_a_mask_equals_scipy(parameters, fill):
     np.testing.assert_array_equal(warped[..., 0], expected)
 
 
+def test_half_way_between_two_pixels_the_nearest_is_the_next():
+    mask = jnp.arange(6, dtype=jnp.uint8)[None, :, None]
+    half = jnp.array([[1.0, 0, 0], [0, 1.0, 0.5], [0, 0, 1]])
+    moved = warp(mask, half, order=0)[0, :, 0]
+    np.testing.assert_array_equal(moved, [1, 2, 3, 4, 5, 5])
+
+
 @pytest.mark.parametrize("keras", KERAS)
 def test_error_at_224_pixels_is_a_hundredth_of_a_grey_level_on_noise_and_a_tenth_of_it_else(keras):
     sharp = noise((224, 173))

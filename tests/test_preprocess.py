@@ -64,6 +64,12 @@ def test_crop_cuts_the_named_sides(dtype):
     assert not np.shares_memory(cropped, image)
 
 
+def test_crop_rounds_to_the_nearest_pixel():
+    image = noise((53, 47))
+    cropped = preprocess.crop(image, left=0.06, right=0.1, top=0.2, bottom=0.12)
+    np.testing.assert_array_equal(cropped, image[11:47, 3:42])
+
+
 def test_crop_of_nothing_is_the_image():
     image = noise((7, 9))
     np.testing.assert_array_equal(preprocess.crop(image), image)
