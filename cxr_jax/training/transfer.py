@@ -45,8 +45,8 @@ def check_source(config: Config) -> None:
 def inherited_splits(config: Config) -> Mapping[str, str]:
     """Patient → split of stage 1, and of what it started from.
 
-    Runs on other data sets have nothing to inherit, as their patients are other; where two data
-    sets are known to show the same films, a warning says so.
+    Other data sets have nothing to inherit, as their patients are other; where two are known to
+    show the same films, a warning says so.
 
     Raises:
       CheckpointError: the config of stage 1 cannot be read.
@@ -57,11 +57,17 @@ def inherited_splits(config: Config) -> Mapping[str, str]:
     if source is None:
         return splits
     for folder, there in lineage(source)[0]:
-        if there.dataset == config.dataset:
+        theirs, ours = there.dataset.split(","), config.dataset.split(",")
+        for name in set(theirs) & set(ours):
+            # In a run on several data sets a patient's name begins with that of the data set.
+            before, now = (f"{name}/" if len(names) > 1 else "" for names in (theirs, ours))
             # What one run did not use is for another to train on; the nearest run decides.
-            found = read_split(folder / "split.csv").items()
-            splits = {patient: "train" if s == "unused" else s for patient, s in found} | splits
-        elif shares_films(there.dataset, config.dataset):
+            splits = {
+                now + patient.removeprefix(before): "train" if split == "unused" else split
+                for patient, split in read_split(folder / "split.csv").items()
+                if patient.startswith(before)
+            } | splits
+        if any(shares_films(one, other) for one in theirs for other in ours):
             warnings.warn(
                 f"{there.dataset} and {config.dataset} show the same films under other names: "
                 f"test images of this run may have been seen in training by {folder}",
