@@ -102,10 +102,22 @@ def test_nearest_warp_of_a_mask_equals_scipy(parameters, fill):
 
 
 def test_half_way_between_two_pixels_the_nearest_is_the_next():
-    mask = jnp.arange(6, dtype=jnp.uint8)[None, :, None]
-    half = jnp.array([[1.0, 0, 0], [0, 1.0, 0.5], [0, 0, 1]])
-    moved = warp(mask, half, order=0)[0, :, 0]
-    np.testing.assert_array_equal(moved, [1, 2, 3, 4, 5, 5])
+    row, column = jnp.indices((6, 6), jnp.uint8)[..., None]
+    half = jnp.array([[1.0, 0, 0.5], [0, 1.0, 0.5], [0, 0, 1]])
+    for mask, axis in [(row, 0), (column, 1)]:
+        moved = np.asarray(warp(mask, half, order=0)[..., 0])
+        np.testing.assert_array_equal(moved.take(2, axis=1 - axis), [1, 2, 3, 4, 5, 5])
+
+
+def test_far_from_the_corner_points_are_as_exact_as_near_it():
+    """Between black and white columns the grey level is the point's fraction."""
+    stripes = np.tile(np.float32([0, 1]), (2, 2048))
+    matrix = affine(shape=stripes.shape, zoom=(1.0, 1.001), shift=(0.0, 1e-4))
+    exact = scipy.ndimage.affine_transform(
+        stripes.astype(np.float64), np.asarray(matrix, np.float64), order=1, mode="nearest"
+    )
+    warped = compiled_warp(jnp.asarray(stripes)[..., None], matrix)[..., 0]
+    np.testing.assert_allclose(warped, exact, atol=2e-6)
 
 
 @pytest.mark.parametrize("keras", KERAS)
