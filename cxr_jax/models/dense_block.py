@@ -111,17 +111,16 @@ def _backward(options: Options, saved: Any, gradients: Any) -> Any:
         if batch is not None:
             d_reduced += moments_gradient(reduced, second, d_second)
         _, pull_back = jax.vjp(_reduce, x, first, layer["norm1"], layer["conv1"])
-        d_x, d_first, d_norm1, d_conv1 = pull_back(d_reduced)
-        d_x += d_maps[..., :channels]
-        d_maps = jax.lax.dynamic_update_slice_in_dim(d_maps, d_x, 0, axis=-1)
+        # So that a TPU sums the gradients of the norm while it makes d_x.
+        d_x, d_first, d_norm1, d_conv1 = jax.lax.optimization_barrier(pull_back(d_reduced))
+        d_maps = d_maps[..., :channels] + d_x
         if batch is not None:
             d_batch = jax.tree.map(jnp.add, d_batch.cut(0, channels), d_first)
         d_layers.append({"norm1": d_norm1, "conv1": d_conv1, "norm2": d_norm2, "conv2": d_conv2})
         d_used.append({"norm1": d_first._asdict(), "norm2": d_second._asdict()})
-    d_x = d_maps[..., :channels]
     if batch is None:
-        return d_x, d_layers[::-1], d_used[::-1], None
-    d_x += moments_gradient(maps[..., :channels], batch.cut(0, channels), d_batch)
+        return d_maps, d_layers[::-1], d_used[::-1], None
+    d_x = d_maps + moments_gradient(maps[..., :channels], batch.cut(0, channels), d_batch)
     return d_x, d_layers[::-1], None, None
 
 

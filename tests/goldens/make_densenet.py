@@ -23,8 +23,9 @@ CASES = {  # (block sizes, channels of the images, whether in training mode too)
     "densenet169": ((6, 12, 32, 32), 3, False),
     "densenet201": ((6, 12, 48, 32), 1, False),
 }
+NARROW = {"block_sizes": (1, 2, 1, 1), "growth_rate": 8, "stem_features": 16}  # for gradients
 NUM_CLASSES = 5
-CHANNELS_KEPT = 8  # of each norm layer's running statistics
+VALUES_KEPT = 8  # of each running statistic and gradient
 
 
 def random_weight(name: str, shape: tuple[int, ...]) -> np.ndarray:
@@ -76,9 +77,10 @@ def from_torch(value: np.ndarray) -> np.ndarray:
     return value[0, 0] if value.shape[:2] == (1, 1) else value
 
 
-def some_channels(values: np.ndarray) -> np.ndarray:
-    """Take CHANNELS_KEPT of a norm layer's channels, the first and the last among them."""
-    return values[np.linspace(0, len(values) - 1, CHANNELS_KEPT).astype(int)]
+def some_values(values: np.ndarray) -> np.ndarray:
+    """Take VALUES_KEPT of a tensor in torch's layout, the first and the last among them."""
+    values = values.reshape(-1)
+    return values[np.linspace(0, len(values) - 1, VALUES_KEPT).astype(int)]
 
 
 def main() -> None:
@@ -89,24 +91,35 @@ def main() -> None:
         "versions": f"torch {torch.__version__}, torchvision {torchvision.__version__}, "
         f"numpy {np.__version__}"
     }
-    for case, (block_sizes, channels, training) in CASES.items():
-        model = torchvision.models.DenseNet(32, block_sizes, 64, num_classes=NUM_CLASSES)
+
+    def make(channels: int, growth_rate: int, block_sizes: tuple, stem_features: int) -> Any:
+        """Make a network with random weights, and its images."""
+        model = torchvision.models.DenseNet(
+            growth_rate, block_sizes, stem_features, num_classes=NUM_CLASSES
+        )
         model.features.conv0 = torch.nn.Conv2d(
-            channels, 64, kernel_size=7, stride=2, padding=3, bias=False
+            channels, stem_features, kernel_size=7, stride=2, padding=3, bias=False
         )
         state = model.state_dict()
         for name, tensor in state.items():
             if not name.endswith("num_batches_tracked"):
                 state[name] = torch.from_numpy(random_weight(name, tuple(tensor.shape)))
         model.load_state_dict(state)
-        images = torch.from_numpy(random_images(channels).transpose(0, 3, 1, 2).copy())
+        return model, torch.from_numpy(random_images(channels).transpose(0, 3, 1, 2).copy())
+
+    for case, (block_sizes, channels, training) in CASES.items():
+        model, images = make(channels, 32, block_sizes, 64)
         with torch.no_grad():
             goldens[f"{case}/eval"] = model.eval()(images).numpy()
             if training:
                 goldens[f"{case}/train"] = model.train()(images).numpy()
                 for name, tensor in model.state_dict().items():
                     if "running" in name:
-                        goldens[f"{case}/{name}"] = some_channels(tensor.numpy())
+                        goldens[f"{case}/{name}"] = some_values(tensor.numpy())
+    model, images = make(1, **NARROW)
+    model.train()(images).square().sum().backward()
+    for name, parameter in model.named_parameters():
+        goldens[f"gradient/{name}"] = some_values(parameter.grad.numpy())
     np.savez_compressed(GOLDENS, **goldens)
     print(GOLDENS, GOLDENS.stat().st_size, "bytes;", goldens["versions"])
     for name, value in goldens.items():

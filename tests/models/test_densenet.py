@@ -83,10 +83,33 @@ def test_training_equals_torchvision_in_logits_and_running_statistics(goldens, s
         name = script["torch_name"](tuple(part.key for part in path))
         expected = goldens[f"densenet121/{name}"]
         np.testing.assert_allclose(
-            script["some_channels"](np.asarray(x)), expected, rtol=1e-4, atol=1e-4, err_msg=name
+            script["some_values"](np.asarray(x)), expected, rtol=1e-4, atol=1e-4, err_msg=name
         )
         compared += 1
     assert compared == 2 * 121
+
+
+def test_gradients_equal_torchvisions(goldens, script):
+    config = DenseNetConfig(num_classes=script["NUM_CLASSES"], **script["NARROW"])
+    variables = weights_of_goldens(config, script)
+    images = jnp.asarray(script["random_images"](1))
+
+    def loss(params):
+        logits, _ = apply(config, {**variables, "params": params}, images, train=True)
+        return jnp.square(logits).sum()
+
+    gradients = jax.jit(jax.grad(loss), compiler_options={"xla_backend_optimization_level": 0})(
+        variables["params"]
+    )
+    for path, x in jax.tree.leaves_with_path(gradients):
+        name = script["torch_name"](tuple(part.key for part in path))
+        kernel = path[-1].key == "kernel"
+        in_torch = np.moveaxis(np.asarray(x), (-1, -2), (0, 1)) if kernel else np.asarray(x)
+        expected = goldens[f"gradient/{name}"]
+        scale = abs(expected).max()
+        np.testing.assert_allclose(
+            script["some_values"](in_torch), expected, rtol=0, atol=1e-3 * scale, err_msg=name
+        )
 
 
 @pytest.mark.parametrize(
