@@ -129,13 +129,15 @@ def make_config(
     given: Mapping[str, Any],
     datasets: Datasets,
 ) -> Config:
-    """The preset with the defaults of its data set and, over them, what was given as flags.
+    """The preset with the defaults of its data sets and, over them, what was given as flags.
 
     Raises:
       ValueError: a value is of the wrong type or outside its range.
     """
-    dataset = given.get("dataset", preset.dataset)
-    values = {**datasets.get(dataset, {}), **given}
+    values: dict[str, Any] = {}
+    for dataset in given.get("dataset", preset.dataset).split(","):
+        values |= datasets.get(dataset, {})
+    values |= given
     changes: dict[str, Any] = {}
     for flag, value in values.items():
         place = changes

@@ -71,7 +71,9 @@ def load_data(config: Config, cache_dir: Path, records: Sequence[Record] | None 
       DataError: the data set cannot be used; the message names file and cure.
       WorkspaceError: the cache cannot be written.
     """
-    records, labels = _select(config, records or read_records(config, cache_dir))
+    everything = records or read_records(config, cache_dir)
+    records, labels = _select(config, everything)
+    _warn_of_idle_sets(config, everything, records)
     masks = config.outlines or ((config.finding,) if config.dims else ())
     _check_masks(config, records, masks)
     prepared = prepare(
@@ -121,6 +123,19 @@ def _select(
         blanks=config.blanks,
         keep_uncertain=config.uncertain != "ignore",
     )
+
+
+def _warn_of_idle_sets(
+    config: Config, everything: Sequence[Record], kept: Sequence[Record]
+) -> None:
+    idle = {record.dataset for record in everything} - {record.dataset for record in kept}
+    if idle:
+        views = f" in the views {', '.join(config.views)}" if config.views else ""
+        warnings.warn(
+            f"no image of {', '.join(sorted(idle))} has a label of {', '.join(config.asked)}"
+            f"{views}, so that it takes no part",
+            stacklevel=3,
+        )
 
 
 def _split(

@@ -73,7 +73,8 @@ def test_prescribed_splits_of_one_are_kept_beside_another_without(sources, monke
 
 
 def test_one_finding_is_asked_of_those_that_label_it(sources, tmp_path):
-    _, data = together(sources, tmp_path, finding="Pneumothorax", negatives="others")
+    with pytest.warns(UserWarning, match="no image of folder has a label of Pneumothorax, so"):
+        _, data = together(sources, tmp_path, finding="Pneumothorax", negatives="others")
     assert {record.dataset for record in data.prepared.records} == {"siim"}
 
 

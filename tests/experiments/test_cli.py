@@ -52,6 +52,10 @@ def test_nothing_given_is_the_preset_with_its_data_sets_defaults():
     )
 
 
+def test_each_of_several_data_sets_brings_its_defaults():
+    assert config(dataset="nih,padchest", data_dir="a,b").on_bad_image == "skip"
+
+
 def test_what_is_given_wins_over_the_data_sets_default():
     datasets = {"nih": {"finding": "Hernia", "epochs": 3, "class_weights": (0.5, 2)}}
     given = {"dataset": "nih", "data_dir": "somewhere", "epochs": 5}
