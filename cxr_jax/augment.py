@@ -63,7 +63,8 @@ def apply(
 
     Returns:
       The image, float32, clipped to [0, 1]. Differentiable in image and parameters, but for CLAHE,
-      the box and the brightness of a Keras.
+      the box, the brightness of a Keras, the geometry of Keras 2.1.2, and the step that "constant"
+      makes at the film's edge.
     """
     check_image(image)
     if parameters.clahe is not None:

@@ -40,8 +40,8 @@ def adjust_brightness(image: Image, factor: Number, *, keras: str = "") -> Image
         if keras == "2.8":
             grey = grey - grey.min()
             grey = grey / jnp.where(grey.max() > 0, grey.max(), 1.0) * 255
-        return jnp.minimum(jnp.floor(factor * jnp.floor(grey)), 255.0) / 255
-    return jnp.clip(image * factor, 0.0, 1.0)
+        return jnp.minimum(jnp.floor(jnp.float32(factor) * jnp.floor(grey)), 255.0) / 255
+    return jnp.clip(image * jnp.float32(factor), 0.0, 1.0)
 
 
 def adjust_contrast(image: Image, factor: Number) -> Image:
@@ -52,7 +52,7 @@ def adjust_contrast(image: Image, factor: Number) -> Image:
     image = _float32(image)
     check_number(factor, name="factor", within="[0, inf)")
     mean = image.mean(axis=(0, 1))
-    return jnp.clip((image - mean) * factor + mean, 0.0, 1.0)
+    return jnp.clip((image - mean) * jnp.float32(factor) + mean, 0.0, 1.0)
 
 
 def adjust_gamma(image: Image, gamma: Number) -> Image:
@@ -63,7 +63,7 @@ def adjust_gamma(image: Image, gamma: Number) -> Image:
     image = _float32(image)
     check_number(gamma, name="gamma", within="(0, inf)")
     lit = image > 0
-    return jnp.where(lit, jnp.clip(jnp.where(lit, image, 1.0) ** gamma, 0.0, 1.0), 0.0)
+    return jnp.where(lit, jnp.clip(jnp.where(lit, image, 1.0) ** jnp.float32(gamma), 0.0, 1.0), 0.0)
 
 
 def apply_clahe(
@@ -95,7 +95,8 @@ def add_noise(key: PRNGKeyArray, image: Image, *, deviation: Number) -> Image:
     check_key(key)
     image = _float32(image)
     check_number(deviation, name="deviation", within="[0, inf)")
-    return jnp.clip(image + deviation * jax.random.normal(key, image.shape), 0.0, 1.0)
+    noise = jax.random.normal(key, image.shape, jnp.float32)
+    return jnp.clip(image + jnp.float32(deviation) * noise, 0.0, 1.0)
 
 
 def erase(image: Image, box: Box, *, value: Number = 0.0) -> Image:
@@ -114,7 +115,7 @@ def erase(image: Image, box: Box, *, value: Number = 0.0) -> Image:
         (jnp.arange(width) + 0.5) / width - left,
     )
     inside = ((row >= 0) & (row < tall))[:, None] & ((column >= 0) & (column < wide))
-    return jnp.where(inside[..., None], value, image)
+    return jnp.where(inside[..., None], jnp.float32(value), image)
 
 
 def _float32(image: Image) -> Image:

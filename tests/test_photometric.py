@@ -174,6 +174,26 @@ def test_a_strength_without_a_meaning_is_refused(monkeypatch, function, name, lo
         function(picture(), "1")
 
 
+def test_double_precision_switched_on_changes_nothing():
+    def changed():
+        image = jnp.asarray(picture(), jnp.float32)
+        return [
+            adjust_brightness(image, np.float64(1.3)),
+            adjust_brightness(image, np.float64(1.3), keras="3"),
+            adjust_contrast(image, np.float64(1.3)),
+            adjust_gamma(image, np.float64(1.3)),
+            add_noise(jax.random.key(0), image, deviation=np.float64(0.1)),
+            erase(image, (0.0, 0.0, 0.5, 0.5), value=np.float64(0.3)),
+            apply_clahe(image),
+        ]
+
+    single = changed()
+    with jax.enable_x64(True):
+        for one, other in zip(single, changed(), strict=True):
+            assert other.dtype == jnp.float32
+            np.testing.assert_array_equal(one, other)
+
+
 @pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16, jnp.float32, np.float64])
 def test_all_floats_come_back_as_float32(monkeypatch, dtype):
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
