@@ -39,7 +39,8 @@ from cxr_jax.training.data import read_records
 _LISTED = 5  # duplicates, leaks and unreadable files on the terminal
 _SHEETS = 15  # the most frequent findings
 _ACROSS, _DOWN = 6, 4  # of a contact sheet
-_SIDE = 320  # pixels kept of the longer side of an image on it
+_NAME = 18  # letters of an image's name that have room there beside its view
+_SIDE = 320  # pixels kept of the longer side of an image there
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -186,7 +187,7 @@ def _write_page(
         having = [record for record in readable if record.labels.get(finding) == 1]
         some = [having[at] for at in rng.permutation(len(having))[: _ACROSS * _DOWN]]
         if some:
-            sheet = grid([_titled(r, decoding) for r in some], across=_ACROSS, small=True)
+            sheet = grid([titled(r, decoding) for r in some], across=_ACROSS, small=True)
             name = re.sub(r"\W+", "_", finding).strip("_").lower()
             caption = f"{len(some)} of {len(having):,} images, drawn at random"
             sections.append(Section(title=finding, figure=(name, sheet), caption=caption))
@@ -202,10 +203,11 @@ def _none(table: tables.Table) -> tuple[str, ...]:
     return () if len(table) > 1 else ("None.",)
 
 
-def _titled(record: Record, decoding: DecodeConfig) -> tuple[str, HostImage]:
+def titled(record: Record, decoding: DecodeConfig) -> tuple[str, HostImage]:
     """A small picture of an image; films are too large to hold a sheet of them."""
     image = decode(record.path, decoding, bit_depth=record.bit_depth)
     scale = min(1.0, _SIDE / max(image.shape))
     size = [max(1, round(length * scale)) for length in image.shape[::-1]]
-    title = f"{record.image[-28:]} {record.laterality} {record.view}"
-    return " ".join(title.split()), cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    name = record.image if len(record.image) <= _NAME else f"…{record.image[1 - _NAME :]}"
+    title = " ".join(filter(None, (record.laterality, record.view, name)))
+    return title, cv2.resize(image, size, interpolation=cv2.INTER_AREA)

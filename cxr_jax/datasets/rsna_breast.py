@@ -48,7 +48,8 @@ def read(data_dir: Path) -> list[Record]:
             raise row.wrong("image_id", "every image once")
         if row["cancer"] not in ("0", "1"):
             raise row.wrong("cancer", "0 or 1")
-        first = breasts.setdefault((patient, side(row, "laterality")), row)
+        laterality = side(row, "laterality")
+        first = breasts.setdefault((patient, laterality), row)
         if row["cancer"] != first["cancer"]:
             raise row.wrong("cancer", f"what line {first.line} says of the same breast")
         records[image] = Record(
@@ -56,7 +57,7 @@ def read(data_dir: Path) -> list[Record]:
             path=data_dir / "train_images" / patient / f"{image}.dcm",
             patient=patient,
             view=view(row, "view"),
-            laterality=row["laterality"],
+            laterality=laterality,
             labels={FINDING: float(row["cancer"])},
         )
     return require_images(table, list(records.values()))

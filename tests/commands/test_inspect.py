@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from dicom_files import write_dicom
 
+from cxr_jax.commands import inspect as inspect_command
 from cxr_jax.commands import inspect_tables as tables
 from cxr_jax.commands import main
 from cxr_jax.datasets import nih
+from cxr_jax.pipeline.decode import DecodeConfig
 from cxr_jax.pipeline.facts import read_facts
 from cxr_jax.pipeline.record import UNCERTAIN, Record
 from cxr_jax.pipeline.split import torn_patients
@@ -120,3 +122,15 @@ def test_the_real_sample_counts_what_its_table_says(nih_sample):
     assert (counts["Cardiomegaly"], counts["Pneumothorax"]) == ("27", "32")
     facts = read_facts(records[0])
     assert (facts.width, facts.height, facts.bits, facts.error) == (1024, 1024, 8, "")
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [("1.png", "R MLO 1.png"), ("0123456789abcdef0123456789abcdef", "R MLO …f0123456789abcdef")],
+)
+def test_a_picture_is_small_and_its_title_fits_above_it(tmp_path, name, title):
+    path = tmp_path / "film.png"
+    cv2.imwrite(str(path), np.zeros((900, 600), np.uint8))
+    record = Record(image=name, path=path, patient="p", view="MLO", laterality="R")
+    shown, picture = inspect_command.titled(record, DecodeConfig())
+    assert (shown, picture.shape) == (title, (320, 213))
