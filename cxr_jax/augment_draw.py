@@ -139,6 +139,9 @@ def draw(key: PRNGKeyArray, config: AugmentConfig) -> Parameters:
 
     No draw depends on another range, so that switching one off leaves the rest of an experiment as
     it was.
+
+    Raises:
+      TypeError: key is no typed key.
     """
     check_key(key)
     u = jax.random.uniform(key, (8,), dtype=jnp.float32)

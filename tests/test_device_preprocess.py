@@ -34,6 +34,7 @@ def noise(shape, dtype):
         ((1, 1), 5),
         ((64, 64), 64),
         ((601, 2003), 2000),  # OpenCV leaves out slivers of pixels
+        ((2, 1017), 1000),  # its rounding of the step decides what is one
     ],
     ids=str,
 )
