@@ -5,6 +5,7 @@ Hough transform: the pieces of a side vote for its depth and slope. It shows by 
 being constant to the last bit, whatever its grey, where air and body are noisy.
 """
 
+import functools
 import math
 from collections.abc import Iterator
 
@@ -58,11 +59,11 @@ def find_bands(
         at = (np.arange(_PIECES) - (_PIECES - 1) / 2) * (length / _PIECES)
         strip = np.ascontiguousarray(film[:deep])
         pixel = len(film) / image.shape[turn % 2]  # of the image
-        whole = np.rot90(image, turn)[: round(deep / pixel)]
+        whole = np.ascontiguousarray(np.rot90(image, turn)[: round(deep / pixel)])
         # Whole rows of one value are no film, even if they are few and air is as dark.
         even = int(np.argmax(np.ptp(whole, axis=1) > jump))
         band[: math.ceil(even * pixel)] = True
-        change, changed = _changes(np.ascontiguousarray(whole), strip.shape, jump)
+        change, changed = _changes(whole, strip.shape, jump)
         for line in _lines(changed, at):
             rim = np.polyval(line, at)
             beside = np.clip(np.round(rim).astype(int) - 2, 1, deep - 1), np.arange(_PIECES)
@@ -111,29 +112,40 @@ def _lines(
     pieces: Float32[np.ndarray, "depth piece"], at: Float[np.ndarray, "piece"]
 ) -> Iterator[Float[np.ndarray, "2"]]:
     """The straight lines that pieces of a side step at, the deepest first."""
-    deep = len(pieces)
-    step, *planes = _steps(pieces)
-    lines = np.round(np.arange(deep)[:, None, None] + _SLOPES[:, None] * at).astype(int)
-    on_strip = (lines >= 0) & (lines < deep)
-    index = np.clip(lines, 0, deep - 1)
-    seen, white, tissue, strength = (
-        (plane[index, np.arange(_PIECES)] * on_strip).mean(axis=2) for plane in planes
-    )
+    step, ends, white, tissue = _steps(pieces)
+    courses = _courses(len(pieces), float(at[1] - at[0]))
+    # The three counts, none above _PIECES, in one sum.
+    votes = (ends + (white.astype(np.uint32) << 8) + (tissue.astype(np.uint32) << 16))[courses]
+    votes = votes.sum(axis=2, dtype=np.uint32)
+    seen, white, tissue = ((votes >> bits & 255) / _PIECES for bits in (0, 8, 16))
     elected = (seen >= _VOTES) | ((white >= _SEEN) & (white >= _VOTES * (1 - tissue)))
+    if not elected.any():
+        return
+    strength = np.where(elected, np.minimum(np.abs(step), 4 * _STEP)[courses].sum(axis=2), 0)
     tried = set()
     for depth in np.flatnonzero(elected.any(axis=1))[::-1]:
-        near = slice(max(0, depth - 3), depth + 1)
-        best = np.where(elected[near], strength[near], 0)
+        first = max(0, depth - 3)
+        best = strength[first : depth + 1]
         start, slope = np.unravel_index(np.argmax(best), best.shape)
-        line = _fitted(step, near.start + start + _SLOPES[slope] * at, at)
-        if line is not None and tuple(line) not in tried:
-            tried.add(tuple(line))
+        if (first + start, slope) in tried:
+            continue
+        tried.add((first + start, slope))
+        line = _fitted(step, first + start + _SLOPES[slope] * at, at)
+        if line is not None:
             yield line
+
+
+@functools.lru_cache(maxsize=32)
+def _courses(deep: int, width: float) -> tuple[np.ndarray, np.ndarray]:
+    """The row and piece of each line at each piece, by its depth and slope; row `deep` is off."""
+    at = (np.arange(_PIECES) - (_PIECES - 1) / 2) * width
+    rows = np.round(np.arange(deep)[:, None, None] + _SLOPES[:, None] * at).astype(int)
+    return np.where((rows >= 0) & (rows < deep), rows, deep), np.arange(_PIECES)
 
 
 def _steps(pieces: np.ndarray) -> tuple[np.ndarray, ...]:
     """Steps to the next depth; whether a band ends there, a white one, or white tissue follows on
-    white, which hides an end; how strong the steps are."""
+    white, which hides an end. The last row, of zeros, is off the pieces."""
     padded = np.pad(pieces, ((3, 3), (0, 0)), mode="edge")
     shifted = np.stack([padded[n : n + len(pieces)] for n in range(7)])  # 3 is not shifted
     step = shifted[4] - shifted[3]
@@ -143,13 +155,8 @@ def _steps(pieces: np.ndarray) -> tuple[np.ndarray, ...]:
     ends = ((wide_step > _STEP) | blacker) & (wide_step > _SHARP * np.ptp(shifted, axis=0))
     ends = cv2.dilate(ends.astype(np.uint8), np.ones((3, 1), np.uint8)) > 0
     white = outer > _WHITE
-    return (
-        step,
-        ends.astype(np.float32),
-        (ends & white).astype(np.float32),
-        (~ends & white & (inner > _WHITE)).astype(np.float32),
-        np.minimum(np.abs(step), 4 * _STEP),
-    )
+    planes = step, ends, ends & white, ~ends & white & (inner > _WHITE)
+    return tuple(np.pad(plane, ((0, 1), (0, 0))) for plane in planes)
 
 
 def _fitted(step: np.ndarray, line: np.ndarray, at: np.ndarray) -> np.ndarray | None:
