@@ -17,7 +17,7 @@ from cxr_jax.artefacts.film import normalised
 
 _DEEPEST = 0.3  # fraction of the side
 _PIECES = 32  # of a side; the film is averaged along each
-_SLOPES = np.linspace(-0.06, 0.06, 25)
+_SLOPES = np.linspace(-0.04, 0.04, 17)
 _STEP = 0.06  # at a band's rim (fraction of the grey range over two pixels)
 _SHARP = 0.6  # of the greys' range within three pixels, share that this step is
 _VOTES = 0.6  # share of the pieces that see the rim, of those in which it would be seen
