@@ -55,6 +55,29 @@ _FAINT = _Rule(
 _ASTRIDE = _Rule(
     contrast=0.1, slope=0.14, sharpness=0.38, spill=0.32, unrest=0.75, area=80, side=0.20
 )
+_RING = _Rule(
+    contrast=0.3,
+    slope=0.12,
+    sharpness=0.30,
+    spill=0.04,
+    unrest=0.12,
+    area=50,
+    side=0.10,
+    density=0.10,
+    whole=True,
+)
+_DISC = _Rule(
+    contrast=0.25,
+    slope=0.10,
+    sharpness=0.33,
+    spill=0.18,
+    unrest=0.45,
+    area=200,
+    side=0.10,
+    density=0.70,
+    whole=True,
+)
+_WHITE = (_STRONG, _FAINT, _ASTRIDE, _RING, _DISC)
 _BOX = _Rule(
     contrast=0.04,
     slope=0.02,
@@ -118,7 +141,7 @@ def find_marks(
 
 def _marks(small: np.ndarray, hidden: np.ndarray, frame: tuple[float, ...]) -> np.ndarray:
     """The contrast of the mark at each pixel, 0 where there is none."""
-    white = _chosen(list(_parts(small, frame, cv2.MORPH_TOPHAT)), (_STRONG, _FAINT, _ASTRIDE))
+    white = _chosen(list(_parts(small, frame, cv2.MORPH_TOPHAT)), _WHITE)
     # A black plate is one only without the letters on it.
     clean = smooth(small, cv2.dilate(white, square(5)) > 0)
     black = _chosen(list(_parts(clean, frame, cv2.MORPH_BLACKHAT)), (_STRONG, _ASTRIDE))
