@@ -52,40 +52,58 @@ def find_bands(
     found = np.zeros(small.shape, bool)
     for turn in range(4):
         film, band = np.rot90(small, turn), np.rot90(found, turn)  # views; the side is on top
-        deep, length = int(_DEEPEST * len(film)), film.shape[1]
-        if min(deep, length) < 8:
+        deep = int(_DEEPEST * len(film))
+        if min(deep, film.shape[1]) < 8:
             continue
-        x, row = np.arange(length) - (length - 1) / 2, np.arange(len(film))[:, None]
-        at = (np.arange(_PIECES) - (_PIECES - 1) / 2) * (length / _PIECES)
-        strip = np.ascontiguousarray(film[:deep])
         pixel = len(film) / image.shape[turn % 2]  # of the image
         whole = np.ascontiguousarray(np.rot90(image, turn)[: round(deep / pixel)])
-        # Whole rows of one value are no film, even if they are few and air is as dark.
-        even = int(np.argmax(np.ptp(whole, axis=1) > jump))
-        band[: math.ceil(even * pixel)] = True
-        change, changed = _changes(whole, strip.shape, jump)
-        for line in _lines(changed, at):
-            rim = np.polyval(line, at)
-            beside = np.clip(np.round(rim).astype(int) - 2, 1, deep - 1), np.arange(_PIECES)
-            outside = np.arange(deep)[:, None] < rim
-            if np.mean(changed[outside]) <= _WRITTEN and np.mean(change[beside]) <= _CROSSED:
-                band |= row < np.polyval(line, x) + 1 + pixel / 2  # it is soft
-                break
+        band, strip = band[:deep], np.ascontiguousarray(film[:deep])
+        _add_constant(band, whole, pixel, jump)
         for scale in _SOFT[kind]:
-            grey = cv2.resize(strip, (_PIECES, deep // scale), interpolation=cv2.INTER_AREA)
-            for line in _lines(grey, at / scale):
-                rim = scale * (np.polyval(line, x / scale) + 1)
-                start = np.zeros(length)
-                if kind == "chest":
-                    if not _is_no_air(np.where(band[:deep], np.nan, strip), rim):
-                        continue
-                    start = _start(strip, rim)
-                part = (row >= start) & (row < rim)
-                if _is_even(strip, part[1 : deep + 1], band[:deep]):
-                    band |= part
-                    if not start.any():
-                        break
+            _add_even(band, strip, kind, scale)
     return found
+
+
+def _add_constant(band: np.ndarray, whole: np.ndarray, pixel: float, jump: float) -> None:
+    """Add the deepest band that is constant but for what is written on it."""
+    # Whole rows of one value are no film, even if they are few and air is as dark.
+    rows = int(np.argmax(np.ptp(whole, axis=1) > jump))
+    band[: math.ceil(rows * pixel)] = True
+    row, at = np.arange(len(band))[:, None], _middles(band.shape[1] / _PIECES)
+    change, changed = _changes(whole, band.shape, jump)
+    for line in _lines(changed, at):
+        rim = np.polyval(line, at)
+        beside = np.clip(np.round(rim).astype(int) - 2, 1, len(band) - 1), np.arange(_PIECES)
+        if np.mean(changed[row < rim]) <= _WRITTEN and np.mean(change[beside]) <= _CROSSED:
+            band |= row < _rim(line, band.shape[1]) + pixel / 2  # it is soft
+            return
+
+
+def _add_even(band: np.ndarray, strip: np.ndarray, kind: str, scale: int) -> None:
+    """Add the deepest band of even grey and, on a chest film, strips; `band` is what is known."""
+    deep, length = strip.shape
+    row, at = np.arange(deep)[:, None], _middles(length / _PIECES / scale)
+    grey = cv2.resize(strip, (_PIECES, deep // scale), interpolation=cv2.INTER_AREA)
+    for line in _lines(grey, at):
+        rim, start = scale * _rim(line, length, scale), np.zeros(length)
+        if kind == "chest":
+            if not _is_no_air(np.where(band, np.nan, strip), rim):
+                continue
+            start = _start(strip, rim)
+        if _is_even(strip, (row >= start - 1) & (row < rim - 1) & ~band):
+            band |= (row >= start) & (row < rim)
+            if not start.any():
+                return
+
+
+def _middles(width: float) -> Float[np.ndarray, "piece"]:
+    """Where the middles of pieces of that width lie, from the middle of the side."""
+    return (np.arange(_PIECES) - (_PIECES - 1) / 2) * width
+
+
+def _rim(line: np.ndarray, length: int, scale: int = 1) -> Float[np.ndarray, "length"]:
+    """Where the band ends that has its last pixels on the line, in steps of `scale` pixels."""
+    return np.polyval(line, (np.arange(length) - (length - 1) / 2) / scale) + 1
 
 
 def _changes(
@@ -138,8 +156,8 @@ def _lines(
 @functools.lru_cache(maxsize=32)
 def _courses(deep: int, width: float) -> tuple[np.ndarray, np.ndarray]:
     """The row and piece of each line at each piece, by its depth and slope; row `deep` is off."""
-    at = (np.arange(_PIECES) - (_PIECES - 1) / 2) * width
-    rows = np.round(np.arange(deep)[:, None, None] + _SLOPES[:, None] * at).astype(int)
+    lines = np.arange(deep)[:, None, None] + _SLOPES[:, None] * _middles(width)
+    rows = np.round(lines).astype(int)
     return np.where((rows >= 0) & (rows < deep), rows, deep), np.arange(_PIECES)
 
 
@@ -205,9 +223,8 @@ def _start(strip: np.ndarray, rim: np.ndarray) -> np.ndarray:
     return line if line.max() >= 4 else np.zeros(len(x))
 
 
-def _is_even(strip: np.ndarray, band: np.ndarray, known: np.ndarray) -> bool:
+def _is_even(strip: np.ndarray, inside: np.ndarray) -> bool:
     """Tell a band from a breast that is crossed by a line."""
-    inside = band & ~known
     rows = inside.any(axis=1)
     if not rows.any():
         return True

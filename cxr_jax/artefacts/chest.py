@@ -141,12 +141,16 @@ def find_marks(
 
 def _marks(small: np.ndarray, hidden: np.ndarray, frame: tuple[float, ...]) -> np.ndarray:
     """The contrast of the mark at each pixel, 0 where there is none."""
-    white = _chosen(list(_parts(small, frame, cv2.MORPH_TOPHAT)), _WHITE)
+    gradient = _gradient(small)
+    white = _chosen(list(_parts(small, gradient, frame, cv2.MORPH_TOPHAT)), _WHITE)
     # A black plate is one only without the letters on it.
     clean = smooth(small, cv2.dilate(white, square(5)) > 0)
-    black = _chosen(list(_parts(clean, frame, cv2.MORPH_BLACKHAT)), (_STRONG, _ASTRIDE))
+    gradient_of_clean = _gradient(clean) if white.any() else gradient
+    black = _chosen(
+        list(_parts(clean, gradient_of_clean, frame, cv2.MORPH_BLACKHAT)), (_STRONG, _ASTRIDE)
+    )
     # A black box hides what was written there; on dark air it hardly stands out.
-    box = _measured(hidden.astype(np.uint8), True, small, _gradient(small), frame)
+    box = _measured(hidden.astype(np.uint8), True, small, gradient, frame)
     boxes = _chosen([box], (_BOX,))
     return np.maximum(np.maximum(white, black), boxes)
 
@@ -158,12 +162,13 @@ def _chosen(levels: list[_Parts], rules: tuple[_Rule, ...]) -> np.ndarray:
     contrast = np.zeros(shape, np.float32)
 
     def add(parts: _Parts, chosen: np.ndarray) -> None:
+        if not chosen.any():
+            return
         size = np.bincount(parts.labels.ravel(), minlength=len(chosen))
         known = np.bincount(parts.labels[contrast > 0], minlength=len(chosen))
         # What has grown that much from level to level has run into something else.
         chosen = chosen & (size <= np.where(known > 0, _GROWTH * known, np.inf))
-        if chosen.any():
-            np.maximum(contrast, np.where(chosen, parts.contrast, 0)[parts.labels], out=contrast)
+        np.maximum(contrast, np.where(chosen, parts.contrast, 0)[parts.labels], out=contrast)
 
     for parts in levels:
         add(parts, np.any([parts.obey(rule, scale) for rule in rules], axis=0))
@@ -177,10 +182,12 @@ def _chosen(levels: list[_Parts], rules: tuple[_Rule, ...]) -> np.ndarray:
 
 
 def _parts(
-    small: Float32[np.ndarray, "height width"], frame: tuple[float, ...], hat: int
+    small: Float32[np.ndarray, "height width"],
+    gradient: np.ndarray,
+    frame: tuple[float, ...],
+    hat: int,
 ) -> Iterator[_Parts]:
     """What stands out from its surroundings, level by level."""
-    gradient = _gradient(small)
     margin = int(_STROKE * max(small.shape)) | 1
     framed = cv2.copyMakeBorder(small, margin, margin, margin, margin, cv2.BORDER_REFLECT)
     height = cv2.morphologyEx(framed, hat, square(margin))[margin:-margin, margin:-margin]
