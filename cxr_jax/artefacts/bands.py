@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, Float32, Shaped
 from cxr_jax.artefacts.film import normalised
 
 _DEEPEST = 0.3  # fraction of the side
+_LEAST = 16  # pixels of a strip in which lines are sought
 _PIECES = 32  # of a side; the film is averaged along each
 _SLOPES = np.linspace(-0.04, 0.04, 17)
 _STEP = 0.06  # at a band's rim (fraction of the grey range over two pixels)
@@ -53,14 +54,15 @@ def find_bands(
     for turn in range(4):
         film, band = np.rot90(small, turn), np.rot90(found, turn)  # views; the side is on top
         deep = int(_DEEPEST * len(film))
-        if min(deep, film.shape[1]) < 8:
+        if min(deep, film.shape[1]) < _LEAST:
             continue
         pixel = len(film) / image.shape[turn % 2]  # of the image
         whole = np.ascontiguousarray(np.rot90(image, turn)[: round(deep / pixel)])
         band, strip = band[:deep], np.ascontiguousarray(film[:deep])
         _add_constant(band, whole, pixel, jump)
         for scale in _SOFT[kind]:
-            _add_even(band, strip, kind, scale)
+            if deep // scale >= _LEAST:
+                _add_even(band, strip, kind, scale)
     return found
 
 

@@ -63,3 +63,23 @@ def test_scanned_bands_are_noisy():
     image = film()
     image[:40] = np.random.default_rng(1).integers(0, 5, (40, image.shape[1]))
     assert find_bands(image, kind="chest")[:40].mean() > 0.99
+
+
+@pytest.mark.parametrize("turn", range(4))
+def test_white_edges_that_fade_are_found(turn):
+    image = np.rot90(film((512, 512)), -turn)
+    row = np.arange(512)[:, None]
+    glow = 1 / (1 + np.exp((row - 24) / 2))  # from 90 to 10 % in 9 pixels
+    white = np.round(image * (1 - glow) + 230 * glow).astype(np.uint8)
+    found = np.rot90(find_bands(np.rot90(white, turn), kind="chest"), -turn)
+    assert found[:24].all()
+    assert not found[40:].any()
+
+
+def test_dark_air_that_ends_at_a_straight_flank_is_none_on_a_chest_film():
+    image = film((512, 512))
+    column, row = np.arange(512), np.arange(512)[:, None]
+    shoulder = (row < 130) & (row > 60)
+    noise = np.random.default_rng(2).integers(2, 9, image.shape, np.uint8)
+    image = np.where((column < 60) & ~shoulder, noise, np.maximum(image, 90))
+    assert not find_bands(image, kind="chest").any()

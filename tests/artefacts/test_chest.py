@@ -34,11 +34,11 @@ def test_small_films_are_cleaned_too():
     assert touched <= 0.001
 
 
-@pytest.mark.parametrize("equalised", [False, True])
-def test_most_of_all_sorts_of_artefacts_goes(equalised):
+@pytest.mark.parametrize(("equalised", "least"), [(False, 0.95), (True, 0.90)])
+def test_most_of_all_sorts_of_artefacts_goes(equalised, least):
     films = burned_films(SEED, count=8, size=SIDE)
     removed, touched = score(films, kind="chest", equalised=equalised)
-    assert removed >= 0.75  # the score on many films is in BUILD_NOTES.md
+    assert removed >= least  # the score on many films is in BUILD_NOTES.md
     assert touched <= 0.001
 
 
@@ -102,6 +102,32 @@ def test_depth_and_exposure_do_not_matter(plain):
         deep = film.image.astype(np.uint16)
         np.testing.assert_array_equal(find_artefacts(deep), found)
         np.testing.assert_array_equal(find_artefacts(deep * np.uint16(257)), found)
+
+
+UNMARKED = {
+    "upright": lambda film: film,
+    "upside down": lambda film: film[::-1],
+    "on its side": lambda film: np.ascontiguousarray(film.T),
+    "a part": lambda film: film[150:400, 100:400],
+    "tiny": lambda film: cv2.resize(film, (64, 64), interpolation=cv2.INTER_AREA),
+    "large": lambda film: (
+        (cv2.resize(film, (1500, 2000)) + np.random.default_rng(0).integers(0, 2, (2000, 1500)))
+        .clip(0, 255)
+        .astype(np.uint8)
+    ),
+    "12 bits in 16": lambda film: film.astype(np.uint16) * 16,
+}
+
+
+@pytest.mark.parametrize("shown", UNMARKED)
+def test_a_film_without_marks_stays(body, shown):
+    assert not find_artefacts(UNMARKED[shown](body)).any()
+
+
+def test_noise_stays_and_the_thorax_of_a_film_whose_white_is_black(body):
+    noise = np.random.default_rng(0).integers(0, 256, body.shape, np.uint8)
+    assert find_artefacts(noise).mean() < 0.01
+    assert not find_artefacts(255 - body)[50:450, 80:430].any()
 
 
 @pytest.mark.parametrize("value", [0, 255, 128])
