@@ -12,6 +12,8 @@ import numpy as np
 from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array, Float, Key, UInt32
 
+from cxr_jax.errors import ConfigError
+
 EPSILON = 1e-5
 MOMENTUM = 0.1
 
@@ -141,10 +143,10 @@ def moments(x: Float[Array, "batch height width channel"]) -> Moments:
     Under `jit` with a sharded batch they are those of the global batch.
 
     Raises:
-      ValueError: there is a single value per channel, whose variance is nothing to divide by.
+      ConfigError: there is a single value per channel, whose variance is nothing to divide by.
     """
     if x.size == x.shape[-1]:
-        raise ValueError(
+        raise ConfigError(
             f"batch statistics need more than one value per channel, got a map of shape {x.shape}; "
             "enlarge the batch or the images"
         )

@@ -153,6 +153,11 @@ def load_best_variables(run: Path, template: dict[str, Tree]) -> dict[str, Tree]
         return _restore_variables(manager, folder, template)
 
 
+def has_checkpoint(run: Path) -> bool:
+    """Tell whether a run was saved, so that it need not start anew to be resumed."""
+    return any(step.name.isdigit() for step in (run / "checkpoints" / "last").glob("*"))
+
+
 def check_run(run: Path) -> Path:
     """The folder of a run's best weights; CheckpointError where there is none."""
     folder = run.absolute() / "checkpoints" / "best"

@@ -10,23 +10,27 @@ from cxr_jax import models, optim
 from cxr_jax.errors import CheckpointError, ConfigError
 from cxr_jax.models import pretrained
 from cxr_jax.models.weights import Weights, read_weights
+from cxr_jax.training.checkpoint import has_checkpoint
 from cxr_jax.training.config import Config
 from cxr_jax.training.saved import read_config
 from cxr_jax.training.step import Recipe
 from cxr_jax.training.transfer import source_of
+from cxr_jax.training.workdir import resumed_folder
 
 
 def read_start(config: Config) -> tuple[Config, Weights | None]:
     """Read the weights that a run starts from, and note in its config the input they expect.
 
-    So the run's directory tells it when the file is gone. Another run that it starts from, by
-    --init_from or --from, tells it likewise, and goes before the file.
+    So the run's directory tells it, to resume too, when the file is gone. Another run that it
+    starts from, by --init_from or --from, tells it likewise, and goes before the file.
 
     Raises:
       CheckpointError: the file cannot be used.
       ConfigError: neither file nor flags tell the input.
     """
     run = source_of(config) or (Path(config.init_from).expanduser() if config.init_from else None)
+    if config.resume and has_checkpoint(resumed_folder(config)):
+        run = resumed_folder(config)
     given = config.pretrained
     if run is not None and (run / "config.json").is_file():
         there = read_config(run / "config.json").pretrained
@@ -53,7 +57,7 @@ def start_variables(
     Raises:
       CheckpointError: the weights are of another network.
     """
-    if weights is None or config.resume:
+    if weights is None:
         return None
     key = jax.random.fold_in(jax.random.key(config.seed), 1)
     return pretrained.fit(weights, classifier_of(recipe), labels=labels_of(config), key=key)

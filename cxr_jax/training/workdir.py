@@ -34,11 +34,11 @@ def open_workdir(config: Config) -> Path:
       WorkspaceError: it cannot be written.
       CheckpointError: it holds another run; or, to resume, none or one of another config.
     """
-    runs = Path("runs") / config.experiment
     if config.resume:
-        workdir = Path(config.workdir).expanduser() if config.workdir else _newest(runs)
+        workdir = resumed_folder(config)
         _check_resumable(workdir, config)
         return workdir
+    runs = Path("runs") / config.experiment
     workdir = Path(config.workdir).expanduser() if config.workdir else runs / now()
     if (workdir / "checkpoints").exists():
         raise CheckpointError(
@@ -92,7 +92,15 @@ def now() -> str:
     return datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
 
 
-def _newest(runs: Path) -> Path:
+def resumed_folder(config: Config) -> Path:
+    """Find the directory of the run to resume: the one that is named, else the newest.
+
+    Raises:
+      CheckpointError: there is none.
+    """
+    if config.workdir:
+        return Path(config.workdir).expanduser()
+    runs = Path("runs") / config.experiment
     found = sorted(path.parent for path in runs.glob("*/checkpoints"))
     if not found:
         raise CheckpointError(f"{runs}: holds no run to resume; name one by --workdir")

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from cxr_jax.errors import ConfigError
 from cxr_jax.models import VARIANTS, DenseNetConfig, apply, by_name, depths, init
 
 GOLDENS = Path(__file__).parents[1] / "goldens"
@@ -274,7 +275,7 @@ def test_images_of_other_channels_are_refused(variables):
 
 
 def test_statistics_of_a_single_value_are_refused(variables):
-    with pytest.raises(ValueError, match="more than one value per channel"):
+    with pytest.raises(ConfigError, match="more than one value per channel"):
         jitted(TINY, variables, jnp.zeros((1, 16, 16, 1)), train=True)
 
 

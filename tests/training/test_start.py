@@ -1,6 +1,7 @@
 """Runs that start from a file of published weights."""
 
 import dataclasses
+import shutil
 
 import jax
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from tiny_run import tiny_config
 
 from cxr_jax import commands, models
-from cxr_jax.errors import CheckpointError, ConfigError
+from cxr_jax.errors import CheckpointError, ConfigError, TrainingError
 from cxr_jax.models import pretrained
 from cxr_jax.models.weights import read_weights
 from cxr_jax.training import fit
@@ -85,6 +86,27 @@ def test_what_does_not_fit_is_refused_before_anything_is_read(
     with pytest.raises(ValueError, match=message):
         fit(config_of(tmp_path, changes, **{"file": str(weights), **fields}))
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_was_stopped_is_resumed_from_its_weights(weights, tmp_path):
+    """From the file while there is no checkpoint, and without the file once there is one."""
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(weights.read_bytes())
+    changes = {"epochs": 1, "checkpoint_every": 2}
+    config = config_of(tmp_path, changes, file=str(path), freeze=("all_but_head",))
+    resumed = dataclasses.replace(config, resume=True)
+    with pytest.raises(TrainingError, match="interrupted"):
+        fit(config, interrupted=lambda: True)
+    shutil.rmtree(tmp_path / "run" / "checkpoints")
+    with pytest.raises(TrainingError, match="interrupted"):
+        fit(resumed, interrupted=lambda: True)
+    path.unlink()
+    run = fit(resumed)
+    stem, expected = (
+        variables["params"]["features"]["conv0"]["kernel"]
+        for variables in (run.variables, pretrained.load(weights, NETWORK))
+    )
+    np.testing.assert_array_equal(stem, expected)
 
 
 def models_preprocess():
