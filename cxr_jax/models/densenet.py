@@ -48,7 +48,8 @@ class DenseNetConfig:
       frozen: names of `parts` that training leaves as they are: no gradient, no dropout, and norm
         layers that use and keep their running statistics, as in evaluation.
       remat: what the backward pass computes again instead of keeping it, with the same results:
-        "none"; "layer", all of a dense layer but the maps that it reads; "block", all of a block.
+        "none", but norms; "layer", all of a dense layer but the maps that it reads; "block", all of
+        a block.
     """
 
     block_sizes: tuple[int, ...]
