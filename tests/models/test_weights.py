@@ -152,3 +152,43 @@ def test_a_block_of_an_unknown_name_is_listed(tiny):
 def test_outputs_without_names_are_taken_in_order_with_a_warning(tiny):
     with pytest.warns(UserWarning, match=r"does not name its 2 outputs; .* for A, B, in this"):
         load(tiny(), TINY, labels=("A", "B"))
+
+
+@pytest.mark.parametrize("key", ["state_dict", "model_state_dict", "model", "net"])
+def test_the_state_dict_of_a_checkpoint_is_found(key, tmp_path):
+    path, checkpoint = tmp_path / "w.pth", tmp_path / "checkpoint.pth"
+    save(path, TINY, init(jax.random.key(0), TINY, (32, 32, 1)))
+
+    def wrap(name, content):
+        name_of = b"X" + struct.pack("<I", len(key)) + key.encode()
+        if not name.endswith("data.pkl"):
+            return content
+        return b"\x80\2}X\5\0\0\0epochK\1s" + name_of + content[2:-1] + b"s."
+
+    rewritten(path, checkpoint, wrap)
+    equal_tensors(checkpoint, path)
+
+
+def test_numbers_in_the_order_of_another_machine_are_read(tmp_path):
+    path, big = tmp_path / "w.pth", tmp_path / "big.pth"
+    save(path, TINY, init(jax.random.key(0), TINY, (32, 32, 1)))
+
+    def swap(name, content):
+        if name.endswith("byteorder"):
+            return b"big"
+        return np.frombuffer(content, "<f4").byteswap().tobytes() if "/data/" in name else content
+
+    rewritten(path, big, swap)
+    equal_tensors(big, path)
+
+
+def rewritten(path, out, change):
+    with zipfile.ZipFile(path) as archive, zipfile.ZipFile(out, "w") as changed:
+        for name in archive.namelist():
+            changed.writestr(name, change(name, archive.read(name)))
+
+
+def equal_tensors(path, other):
+    found, expected = (dict(read_weights(each).tensors) for each in (path, other))
+    assert found.keys() == expected.keys()
+    jax.tree.map(np.testing.assert_array_equal, found, expected)

@@ -5,6 +5,7 @@ import shutil
 
 import jax
 import numpy as np
+import optax
 import pytest
 from tiny_run import tiny_config
 
@@ -12,9 +13,11 @@ from cxr_jax import commands, models
 from cxr_jax.errors import CheckpointError, ConfigError, TrainingError
 from cxr_jax.models import pretrained
 from cxr_jax.models.weights import read_weights
-from cxr_jax.training import fit
+from cxr_jax.training import Config, fit
 from cxr_jax.training.pretrained_config import PretrainedConfig
+from cxr_jax.training.recipe import make_recipe
 from cxr_jax.training.saved import load_run
+from cxr_jax.training.start import hold_back
 
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
 NETWORK = models.DenseNetConfig.tiny(num_classes=2, in_channels=3, mean=MEAN, std=STD)
@@ -107,6 +110,21 @@ def test_a_run_that_was_stopped_is_resumed_from_its_weights(weights, tmp_path):
         for variables in (run.variables, pretrained.load(weights, NETWORK))
     )
     np.testing.assert_array_equal(stem, expected)
+
+
+def test_what_comes_before_the_head_learns_at_a_part_of_the_rate():
+    config = Config(
+        model="tiny", pretrained=PretrainedConfig(backbone_lr_scale=0.25, freeze=("block2",))
+    )
+    recipe = make_recipe(config)
+    params = models.init(jax.random.key(0), recipe.model, (32, 32, 1))["params"]
+    optimizer = hold_back(optax.identity(), config, recipe)
+    updates, _ = optimizer.update(jax.tree.map(np.ones_like, params), optimizer.init(params))
+    expected = {"head": 1.0, "block2": 0.0}
+    for part, update in zip(
+        jax.tree.leaves(models.parts(params)), jax.tree.leaves(updates), strict=True
+    ):
+        assert np.unique(update).tolist() == [expected.get(part, 0.25)], part
 
 
 def models_preprocess():
