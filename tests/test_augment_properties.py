@@ -113,6 +113,16 @@ def test_a_mask_stays_on_its_image(drawn, fill, keras):
     np.testing.assert_array_equal(moved[agreed], followed[agreed])
 
 
+@few
+@given(geometries, fills, st.sampled_from(KERAS))
+def test_a_masks_pixel_comes_from_within_half_a_pixel_of_its_images(drawn, fill, keras):
+    place = jnp.stack(jnp.indices(SHAPE), axis=-1).astype(jnp.float32)
+    matrix = matrix_of(drawn, keras)
+    nearest = compiled_warp(place, matrix, order=0, fill=fill)
+    between = compiled_warp(place, matrix, fill=fill)
+    assert float(jnp.abs(nearest - between).max()) < 0.5 + 1e-4
+
+
 ALL = AugmentConfig(
     rotation=20.0,
     shear=10.0,
