@@ -50,11 +50,11 @@ def zipped(path, pickle, storage=b""):
     return path
 
 
-def tensors(count, shape, numel):
+def tensors(count, shape, numel, *, strides=None, offset=0, view=b""):
     """The pickle of so many tensors over one storage."""
 
-    def integer(value):
-        return b"\x8a\x10" + value.to_bytes(16, "little", signed=True)
+    def integers(*values):
+        return b"".join(b"\x8a\x10" + n.to_bytes(16, "little", signed=True) for n in values)
 
     storage = b"(X\7\0\0\0storagectorch\nFloatStorage\nX\1\0\0\0" + b"0X\3\0\0\0cpu"
     entries = b""
@@ -62,15 +62,20 @@ def tensors(count, shape, numel):
         name = f"features.x{i}".encode()
         entries += b"X" + struct.pack("<I", len(name)) + name
         entries += (
-            b"ctorch._utils\n_rebuild_tensor_v2\n("
-            + storage
-            + integer(numel)
-            + b"tQK\0("
-            + b"".join(map(integer, shape))
-            + b"t("
+            b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + integers(numel) + view + b"tQ"
         )
-        entries += b"K\1" * len(shape) + b"t\x89}tR"
+        entries += integers(offset) + b"(" + integers(*shape) + b"t("
+        entries += integers(*(strides or [1] * len(shape))) + b"t\x89}tR"
     return b"\x80\2}(" + entries + b"u."
+
+
+def test_strides_and_offsets_are_followed(tmp_path):
+    """Of a tensor in its storage, and of a storage in another, as old torch wrote it."""
+    view = b"(X\1\0\0\0" + b"vK\1K\13t"  # from number 1 on
+    pickle = tensors(1, (2, 3), 12, strides=(1, 4), offset=1, view=view)
+    path = zipped(tmp_path / "w.pth", pickle, np.arange(12, dtype="<f4").tobytes())
+    found = read_weights(path).tensors["features.x0"]
+    np.testing.assert_array_equal(found, [[2, 6, 10], [3, 7, 11]])
 
 
 def test_a_value_whose_text_would_never_end_is_refused_at_once(tmp_path):
