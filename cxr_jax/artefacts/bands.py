@@ -30,7 +30,7 @@ _WHITE = 0.9  # dense tissue beside a white band
 _SAME, _SHARE = 0.08, 0.8  # this share of a band differs by less from its usual grey at that depth
 _FLAT = 0.015  # or from the grey near by
 _BLACK, _PURE = 0.03, 0.9  # this share of a scanned collimator border is as black
-_BRIGHTER, _EVERYWHERE = 0.03, 0.8  # on this share of its rim a band is brighter than air
+_BRIGHTER, _EVERYWHERE = 0.03, 0.87  # on this share of its rim a band is brighter than air
 _JUMP = 0.008  # of the grey range: no constant band has it
 _WRITTEN, _CROSSED = 0.25, 0.1  # share of a constant band, and of its rim, that is not, at most
 _SOFT = {"breast": (1,), "chest": (1, 2, 4)}  # pixels over which a rim may fade, about
@@ -133,7 +133,11 @@ def _lines(
 ) -> Iterator[Float[np.ndarray, "2"]]:
     """The straight lines that pieces of a side step at, the deepest first."""
     step, ends, white, tissue = _steps(pieces)
-    courses = _courses(len(pieces), float(at[1] - at[0]))
+    courses, reach = _courses(len(pieces), float(at[1] - at[0]))
+    # Most depths have too few steps within any line's reach.
+    near = cv2.dilate(ends.astype(np.uint8), np.ones((2 * reach + 1, 1), np.uint8))
+    depths = np.flatnonzero(near[:-1].sum(axis=1) >= _SEEN * _PIECES)
+    courses = courses[depths], np.arange(_PIECES)
     # The three counts, none above _PIECES, in one sum.
     votes = (ends + (white.astype(np.uint32) << 8) + (tissue.astype(np.uint32) << 16))[courses]
     votes = votes.sum(axis=2, dtype=np.uint32)
@@ -141,9 +145,10 @@ def _lines(
     elected = (seen >= _VOTES) | ((white >= _SEEN) & (white >= _VOTES * (1 - tissue)))
     if not elected.any():
         return
-    strength = np.where(elected, np.minimum(np.abs(step), 4 * _STEP)[courses].sum(axis=2), 0)
+    strength = np.zeros((len(pieces), len(_SLOPES)), np.float32)
+    strength[depths] = elected * np.minimum(np.abs(step), 4 * _STEP)[courses].sum(axis=2)
     tried = set()
-    for depth in np.flatnonzero(elected.any(axis=1))[::-1]:
+    for depth in depths[elected.any(axis=1)][::-1]:
         first = max(0, depth - 3)
         best = strength[first : depth + 1]
         start, slope = np.unravel_index(np.argmax(best), best.shape)
@@ -156,11 +161,12 @@ def _lines(
 
 
 @functools.lru_cache(maxsize=32)
-def _courses(deep: int, width: float) -> tuple[np.ndarray, np.ndarray]:
-    """The row and piece of each line at each piece, by its depth and slope; row `deep` is off."""
-    lines = np.arange(deep)[:, None, None] + _SLOPES[:, None] * _middles(width)
-    rows = np.round(lines).astype(int)
-    return np.where((rows >= 0) & (rows < deep), rows, deep), np.arange(_PIECES)
+def _courses(deep: int, width: float) -> tuple[np.ndarray, int]:
+    """The row of each line at each piece, by its depth and slope; row `deep` is off. And how far
+    from its depth a line gets."""
+    offset = _SLOPES[:, None] * _middles(width)
+    rows = np.round(np.arange(deep)[:, None, None] + offset).astype(int)
+    return np.where((rows >= 0) & (rows < deep), rows, deep), math.ceil(offset.max())
 
 
 def _steps(pieces: np.ndarray) -> tuple[np.ndarray, ...]:
