@@ -133,11 +133,11 @@ def _lines(
 ) -> Iterator[Float[np.ndarray, "2"]]:
     """The straight lines that pieces of a side step at, the deepest first."""
     step, ends, white, tissue = _steps(pieces)
-    courses, reach = _courses(len(pieces), float(at[1] - at[0]))
+    rows, reach = _courses(len(pieces), float(at[1] - at[0]))
     # Most depths have too few steps within any line's reach.
     near = cv2.dilate(ends.astype(np.uint8), np.ones((2 * reach + 1, 1), np.uint8))
     depths = np.flatnonzero(near[:-1].sum(axis=1) >= _SEEN * _PIECES)
-    courses = courses[depths], np.arange(_PIECES)
+    courses = rows[depths], np.arange(_PIECES)
     # The three counts, none above _PIECES, in one sum.
     votes = (ends + (white.astype(np.uint32) << 8) + (tissue.astype(np.uint32) << 16))[courses]
     votes = votes.sum(axis=2, dtype=np.uint32)
