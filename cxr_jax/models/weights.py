@@ -75,9 +75,13 @@ class Weights:
             "bottleneck": self.kernel(f"{first}.conv1.weight")[0] // growth,
             "stem_features": self.kernel(STEM)[0],
         }
-        if "features.transition1.conv.weight" in self.tensors:
-            kept, of, *_ = self.kernel("features.transition1.conv.weight")
-            found["compression"] = min((kept + 0.5) / of, 1.0) if 2 * kept != of else 0.5
+        names = (f"features.transition{i}.conv.weight" for i in range(1, len(self.tensors)))
+        transitions = [self.kernel(n)[:2] for n in takewhile(self.tensors.__contains__, names)]
+        if transitions:  # each keeps the whole part of what comes in times the compression
+            least = max(kept / of for kept, of in transitions)
+            below = min((kept + 1) / of for kept, of in transitions)
+            middle = min((least + min(below, 1.0)) / 2, 1.0)
+            found["compression"] = 0.5 if least <= 0.5 < below else middle
         if self.mean is not None:
             found |= {"mean": self.mean, "std": self.std}
         elif not {"mean", "std"} <= fields.keys():

@@ -146,6 +146,17 @@ def test_metadata_that_mean_nothing_are_named(metadata, message, tiny):
     assert message in refusal(tiny(metadata=metadata))
 
 
+@pytest.mark.parametrize("compression", [0.3, 0.5, 0.77, 1.0])
+def test_the_compression_is_told_from_all_transitions(compression, tmp_path):
+    sizes = {"block_sizes": (2, 3, 1), "growth_rate": 6, "stem_features": 10}
+    config = DenseNetConfig(num_classes=2, compression=compression, **sizes)
+    path = tmp_path / "w.safetensors"
+    save(path, config, init(jax.random.key(0), config, (32, 32, 1)))
+    found = read_weights(path).config()
+    load(path, found)
+    assert found.compression == pytest.approx(compression, abs=0.02)
+
+
 def test_a_block_of_an_unknown_name_is_listed(tiny):
     path = tiny({"features.denseblocX.denselayer1.norm1.weight": np.ones(3, np.float32)})
     config = read_weights(path).config(mean=0.5, std=0.25)
