@@ -3,6 +3,7 @@
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
@@ -11,6 +12,7 @@ from cxr_jax import models
 from cxr_jax.augment import AugmentConfig
 from cxr_jax.tasks import Binary
 from cxr_jax.training import Config
+from cxr_jax.training.accumulate import accumulated
 from cxr_jax.training.parallel import check_batch_size, make_parallel
 from cxr_jax.training.state import create_state
 from cxr_jax.training.step import Recipe, make_inputs, train_step
@@ -109,6 +111,17 @@ def test_pmap_cuts_the_batch_of_each_device():
     found, _ = many.train_step(many.place(fresh()), batch())
     expected, _ = step(dataclasses.replace(frozen, accumulate=1))
     close(many.collect(found).params, expected.params, rtol=1e-4, atol=1e-6)
+
+
+def test_each_part_has_a_key_of_its_own():
+    def differentiate(params, drawn, key, inputs):
+        return (inputs.sum(), jnp.roll(drawn, 1).at[0].set(jax.random.uniform(key))), params
+
+    inputs = jnp.arange(8.0)
+    step = accumulated(differentiate, 4)
+    (loss, drawn), gradients = step(jnp.ones(()), jnp.zeros(4), jax.random.key(0), inputs)
+    assert (loss, gradients) == (28.0, 4.0)
+    assert len(set(drawn.tolist())) == 4
 
 
 def test_a_batch_that_cannot_be_cut_is_refused():
