@@ -34,6 +34,7 @@ _BRIGHTER, _EVERYWHERE = 0.03, 0.87  # on this share of its rim a band is bright
 _JUMP = 0.008  # of the grey range: no constant band has it
 _WRITTEN, _CROSSED = 0.25, 0.1  # share of a constant band, and of its rim, that is not, at most
 _SOFT = {"breast": (1,), "chest": (1, 2, 4)}  # pixels over which a rim may fade, about
+_BEYOND = {"breast": 0.0, "chest": 0.5}  # pixels of the image taken beyond a constant band's rim
 
 
 def find_bands(
@@ -59,14 +60,16 @@ def find_bands(
         pixel = len(film) / image.shape[turn % 2]  # of the image
         whole = np.ascontiguousarray(np.rot90(image, turn)[: round(deep / pixel)])
         band, strip = band[:deep], np.ascontiguousarray(film[:deep])
-        _add_constant(band, whole, pixel, jump)
+        _add_constant(band, whole, pixel, jump, beyond=_BEYOND[kind] * pixel)
         for scale in _SOFT[kind]:
             if deep // scale >= _LEAST:
                 _add_even(band, strip, kind, scale)
     return found
 
 
-def _add_constant(band: np.ndarray, whole: np.ndarray, pixel: float, jump: float) -> None:
+def _add_constant(
+    band: np.ndarray, whole: np.ndarray, pixel: float, jump: float, *, beyond: float
+) -> None:
     """Add the deepest band that is constant but for what is written on it."""
     # Whole rows of one value are no film, even if they are few and air is as dark.
     rows = int(np.argmax(np.ptp(whole, axis=1) > jump))
@@ -77,7 +80,7 @@ def _add_constant(band: np.ndarray, whole: np.ndarray, pixel: float, jump: float
         rim = np.polyval(line, at)
         beside = np.clip(np.round(rim).astype(int) - 2, 1, len(band) - 1), np.arange(_PIECES)
         if np.mean(changed[row < rim]) <= _WRITTEN and np.mean(change[beside]) <= _CROSSED:
-            band |= row < _rim(line, band.shape[1]) + pixel / 2  # it is soft
+            band |= row < _rim(line, band.shape[1]) + beyond
             return
 
 

@@ -112,7 +112,8 @@ def _backward(options: Options, saved: Any, gradients: Any) -> Any:
             d_reduced += moments_gradient(reduced, second, d_second)
         _, pull_back = jax.vjp(_reduce, x, first, layer["norm1"], layer["conv1"])
         # So that a TPU sums the gradients of the norm while it makes d_x.
-        d_x, d_first, d_norm1, d_conv1 = jax.lax.optimization_barrier(pull_back(d_reduced))
+        *summed, d_conv1 = pull_back(d_reduced)  # the kernel's is exchanged with all others
+        d_x, d_first, d_norm1 = jax.lax.optimization_barrier(summed)
         d_maps = d_maps[..., :channels] + d_x
         if batch is not None:
             d_batch = jax.tree.map(jnp.add, d_batch.cut(0, channels), d_first)

@@ -175,4 +175,4 @@ def test_artefacts_go_and_the_breast_stays(phantoms, before):
         body += breast.sum()
     assert removed >= 0.98 * marked
     # Coarse films: what is as bright as the rim of a white edge beside it.
-    assert touched <= 0.004 * body
+    assert touched <= 0.0035 * body
