@@ -19,6 +19,15 @@ from cxr_jax.photometric import (
     erase,
 )
 
+CHANGES = (
+    lambda image: adjust_brightness(image, 1.3),
+    lambda image: adjust_contrast(image, 1.3),
+    lambda image: adjust_gamma(image, 1.3),
+    lambda image: add_noise(jax.random.key(0), image, deviation=0.1),
+    lambda image: erase(image, (0.0, 0.0, 0.5, 0.5)),
+    apply_clahe,
+)
+
 
 def picture(height=23, width=31, channels=1):
     return jnp.asarray(np.random.default_rng(0).random((height, width, channels), np.float32))
@@ -139,14 +148,7 @@ def test_gradients_are_those_of_finite_differences():
 )
 def test_what_is_no_image_is_refused(monkeypatch, wrong, error, message):
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # as it is outside of tests
-    for function in (
-        lambda image: adjust_brightness(image, 1.0),
-        lambda image: adjust_contrast(image, 1.0),
-        lambda image: adjust_gamma(image, 1.0),
-        lambda image: add_noise(jax.random.key(0), image, deviation=0.1),
-        lambda image: erase(image, (0.0, 0.0, 0.5, 0.5)),
-        apply_clahe,
-    ):
+    for function in CHANGES:
         with pytest.raises(error, match=message):
             function(wrong)
 
@@ -199,14 +201,7 @@ def test_all_floats_come_back_as_float32(monkeypatch, dtype):
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
     rough = np.asarray(picture(), dtype)
     image = jnp.asarray(rough, jnp.float32)
-    for function in (
-        lambda image: adjust_brightness(image, 1.3),
-        lambda image: adjust_contrast(image, 1.3),
-        lambda image: adjust_gamma(image, 1.3),
-        lambda image: add_noise(jax.random.key(0), image, deviation=0.1),
-        lambda image: erase(image, (0.0, 0.0, 0.5, 0.5)),
-        apply_clahe,
-    ):
+    for function in CHANGES:
         changed = function(rough)
         assert changed.dtype == jnp.float32
         np.testing.assert_array_equal(changed, function(image))

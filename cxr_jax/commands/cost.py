@@ -31,8 +31,9 @@ from cxr_jax.commands.gallery import RECIPES
 from cxr_jax.commands.output import add_run, print_table
 from cxr_jax.errors import ConfigError
 from cxr_jax.training.config import Config
-from cxr_jax.training.cost import Chip, StepCost, check_step, step_cost, tpu_devices
+from cxr_jax.training.cost import Chip, StepCost, step_cost, tpu_devices
 from cxr_jax.training.hlo import Moved
+from cxr_jax.training.recipe import checked_recipe
 from cxr_jax.training.saved import read_config
 
 # What can be changed of the recipe's or the run's config.
@@ -67,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
     config = _config(arguments)
     chip, devices = _machine(arguments.topology)
     where = arguments.topology or f"{len(devices)} x {devices[0].device_kind}"
-    check_step(config, devices)
+    checked_recipe(config, devices=len(devices))  # refused before the wait is announced
     print(f"compiling {config.model} for {where}, which may take minutes", file=sys.stderr)
     cost = step_cost(config, devices)
     if arguments.json:

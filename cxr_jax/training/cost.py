@@ -14,13 +14,12 @@ import jax.numpy as jnp
 import optax
 from jax.experimental import topologies
 
-from cxr_jax import models, optim
 from cxr_jax.errors import ConfigError
 from cxr_jax.training.accumulate import SCOPE
 from cxr_jax.training.config import Config
 from cxr_jax.training.hlo import Instruction, Moved, Program
-from cxr_jax.training.parallel import check_batch_size, jit_train_step, pmap_train_step
-from cxr_jax.training.recipe import make_recipe
+from cxr_jax.training.parallel import jit_train_step, pmap_train_step
+from cxr_jax.training.recipe import checked_recipe, make_optimizer
 from cxr_jax.training.state import create_state
 from cxr_jax.training.step import Recipe
 
@@ -143,18 +142,6 @@ def tpu_devices(topology: str) -> tuple[Chip, Sequence[jax.Device]]:
         ) from error
 
 
-def check_step(config: Config, devices: Sequence[jax.Device]) -> None:
-    """Raise ConfigError where devices cannot share the batch, or a network takes no such images."""
-    recipe, size = make_recipe(config), config.preprocess.image_size
-    try:
-        check_batch_size(
-            config.parallel, recipe, batch_size=config.batch_size, devices=len(devices)
-        )
-        models.check_image_shape(recipe.model, (size, size, recipe.model.in_channels))
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
-
-
 def step_cost(config: Config, devices: Sequence[jax.Device]) -> StepCost:
     """Compile the training step of a config for devices, and read its cost.
 
@@ -162,25 +149,19 @@ def step_cost(config: Config, devices: Sequence[jax.Device]) -> StepCost:
       devices: those that are here, `jax.devices()`, or `tpu_devices`.
 
     Raises:
-      ConfigError: see `check_step`; or XLA found that the step does not fit into the chip's memory.
+      ConfigError: see `checked_recipe`; or XLA found that the step does not fit into the chip's
+        memory.
     """
-    check_step(config, devices)
-    recipe, size = make_recipe(config), config.preprocess.image_size
-    optimizer = optim.optimizer(
-        config.optimizer,
-        optax.constant_schedule(config.lr),
-        momentum=config.momentum,
-        weight_decay=config.weight_decay,
-        clip_norm=config.clip_norm or None,
-    )
+    recipe, size = checked_recipe(config, devices=len(devices)), config.preprocess.image_size
+    optimizer = make_optimizer(config, optax.constant_schedule(config.lr))
     shape = (size, size, recipe.model.in_channels)
     state = jax.eval_shape(
         lambda key: create_state(key, recipe.model, optimizer, shape), jax.random.key(0)
     )
     batch, n = _batch_shapes(config, recipe), len(devices)
-    step = jit_train_step(recipe, optimizer, devices)
+    make = {"jit": jit_train_step, "pmap": pmap_train_step}[config.parallel]
+    step = make(recipe, optimizer, devices)
     if config.parallel == "pmap":
-        step = pmap_train_step(recipe, optimizer, devices)
         state = jax.tree.map(lambda x: jax.ShapeDtypeStruct((n, *x.shape), x.dtype), state)
         batch = {
             name: jax.ShapeDtypeStruct((n, len(x) // n, *x.shape[1:]), x.dtype)

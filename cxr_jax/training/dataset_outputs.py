@@ -23,9 +23,9 @@ def datasets_additions(
     config: Config, data: RunData, predictions: Mapping[str, SplitPredictions]
 ) -> list[Addition]:
     """The test numbers of each data set, where there are several."""
-    of = np.array([record.dataset for record in data.records("test")])
     if len(config.sources) < 2:
         return []
+    of = np.array([record.dataset for record in data.records("test")])
     points = choose_points(predictions["validation"])
     tests = {
         str(name): evaluate_split(

@@ -1,10 +1,14 @@
-"""From a config to the static part of its training step."""
+"""From a config to the static part of its training step, and to its optimizer."""
 
 import dataclasses
 
-from cxr_jax import models
+import optax
+
+from cxr_jax import models, optim
+from cxr_jax.errors import ConfigError
 from cxr_jax.tasks import Binary, MultiLabel, Segmentation, Task
 from cxr_jax.training.config import Config
+from cxr_jax.training.parallel import check_batch_size
 from cxr_jax.training.step import Recipe
 
 
@@ -39,4 +43,31 @@ def make_recipe(config: Config) -> Recipe:
         mixup_alpha=config.mixup_alpha,
         accumulate=config.accumulate,
         dim_outside=config.stages.dim_outside if config.stages and config.dims else 1.0,
+    )
+
+
+def checked_recipe(config: Config, *, devices: int | None = None) -> Recipe:
+    """Make the recipe, unless network or devices, all by default, cannot do it.
+
+    Raises:
+      ConfigError: they cannot share the batch, or the network takes no such images.
+    """
+    size = config.preprocess.image_size
+    try:
+        recipe = make_recipe(config)
+        check_batch_size(config.parallel, recipe, batch_size=config.batch_size, devices=devices)
+        models.check_image_shape(recipe.model, (size, size, recipe.model.in_channels))
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    return recipe
+
+
+def make_optimizer(config: Config, schedule: optax.Schedule) -> optax.GradientTransformation:
+    """The optimizer, with all parameters at the rate of the schedule."""
+    return optim.optimizer(
+        config.optimizer,
+        schedule,
+        momentum=config.momentum,
+        weight_decay=config.weight_decay,
+        clip_norm=config.clip_norm or None,
     )

@@ -11,7 +11,7 @@ import optax
 
 from cxr_jax import models, optim
 from cxr_jax.by_finding import SplitEvaluation, SplitPredictions
-from cxr_jax.errors import ConfigError, CxrError
+from cxr_jax.errors import CxrError
 from cxr_jax.pipeline import loader
 from cxr_jax.pipeline.once import writing
 from cxr_jax.training import console, workdir
@@ -28,9 +28,9 @@ from cxr_jax.training.dataset_outputs import datasets_additions
 from cxr_jax.training.loop import Plan, RunLog, Trainer
 from cxr_jax.training.mask_outputs import masks_addition
 from cxr_jax.training.outputs import Addition, summary, write_results
-from cxr_jax.training.parallel import Parallel, check_batch_size, make_parallel
+from cxr_jax.training.parallel import Parallel, make_parallel
 from cxr_jax.training.predict import predict
-from cxr_jax.training.recipe import make_recipe
+from cxr_jax.training.recipe import checked_recipe, make_optimizer
 from cxr_jax.training.start import hold_back, read_start, start_variables
 from cxr_jax.training.state import TrainState, Tree, create_state
 from cxr_jax.training.step import Recipe
@@ -129,18 +129,11 @@ def fit_one(
 
 def _checked_recipe(config: Config) -> Recipe:
     """The recipe; refused before anything is loaded where network or machine cannot do it."""
-    size = config.preprocess.image_size
     if config.init_from is not None:
         check_run(Path(config.init_from).expanduser())
     if not config.resume:
         check_source(config)
-    try:
-        recipe = make_recipe(config)
-        check_batch_size(config.parallel, recipe, batch_size=config.batch_size)
-        models.check_image_shape(recipe.model, (size, size, recipe.model.in_channels))
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
-    return recipe
+    return checked_recipe(config)
 
 
 def _train(
@@ -179,13 +172,7 @@ def _train(
         total_steps=plan.total_steps,
         warmup_steps=round(config.warmup * plan.total_steps),
     )
-    optimizer = optim.optimizer(
-        config.optimizer,
-        schedule,
-        momentum=config.momentum,
-        weight_decay=config.weight_decay,
-        clip_norm=config.clip_norm or None,
-    )
+    optimizer = make_optimizer(config, schedule)
     if config.stages is not None and config.stages.stage == "2":
         slower = fine_tuning(config.stages, recipe.model, steps_per_epoch=plan.steps_per_epoch)
         optimizer = optax.chain(optimizer, slower)
