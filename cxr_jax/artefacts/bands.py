@@ -95,6 +95,8 @@ def _add_even(band: np.ndarray, strip: np.ndarray, kind: str, scale: int) -> Non
             if not _is_no_air(np.where(band, np.nan, strip), rim):
                 continue
             start = _start(strip, rim)
+        elif _is_crossed(strip, rim):
+            continue
         if _is_even(strip, (row >= start - 1) & (row < rim - 1) & ~band):
             band |= (row >= start) & (row < rim)
             if not start.any():
@@ -208,11 +210,18 @@ def _fitted(step: np.ndarray, line: np.ndarray, at: np.ndarray) -> np.ndarray | 
     return fit if np.count_nonzero(np.diff(brighter[keep])) <= _CHANGES else None
 
 
-def _beside(strip: np.ndarray, rim: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _beside(strip: np.ndarray, rim: np.ndarray, by: int = 3) -> tuple[np.ndarray, np.ndarray]:
     """The greys outside of a rim and inside of it."""
     at, column = np.round(rim).astype(int), np.arange(strip.shape[1])
-    outside, inside = (strip[np.clip(at + by, 0, len(strip) - 1), column] for by in (-3, 3))
+    outside, inside = (strip[np.clip(at + by, 0, len(strip) - 1), column] for by in (-by, by))
     return outside, inside
+
+
+def _is_crossed(strip: np.ndarray, rim: np.ndarray) -> bool:
+    """Tell air from a black band: the skin's arc, or a label beside it, gets over the line."""
+    outside, _ = _beside(strip, rim, by=2)
+    usual = np.median(outside)
+    return bool(usual < _AIR and np.mean(outside < usual + _BRIGHTER) < _SHARE)
 
 
 def _start(strip: np.ndarray, rim: np.ndarray) -> np.ndarray:

@@ -13,10 +13,11 @@ from cxr_jax.artefacts.film import normalised, square
 from cxr_jax.artefacts.markers import Marker, around, filled, find_markers, is_written
 
 _LEAST = 0.02  # area of a breast (fraction of the film)
-_REACH, _IN_AIR = 5, 0.05  # pixels beside a marker, and share of air in them off the breast
+_REACH, _IN_AIR = 0.01, 0.15  # beside a marker (fraction of the side), share of air there
 _GAP = 45  # from air to tissue (of 255)
 _EVEN, _TAIL = 0.3, 0.5  # quartiles and darkest greys of air differ by less (of what to tissue)
-_SKIN = 0.18  # brightness of skin and the fat under it, from air to Otsu's threshold
+_SKIN = 0.05, 0.18  # brightness of skin and the fat under it, from air to Otsu's threshold
+_SPREAD = 2.0  # of air, between its quartiles; skin is brighter by more of them
 _BRIDGE, _HALO = 9, 11  # widths of what is cut off the breast, and of the air kept around it
 
 
@@ -49,7 +50,7 @@ def outside_breast(
     )
     burned = bands | _grown(removed, 3)
     # What lies between and behind markers on the breast belongs to it.
-    body = (bright | removed) & ~bands
+    body = (bright | _painted(markers, small.shape)) & ~bands
     breast = _largest(cv2.morphologyEx(body.astype(np.uint8), cv2.MORPH_OPEN, square(_BRIDGE)))
     if breast.mean() < _LEAST:
         return burned
@@ -80,16 +81,18 @@ def _skin_level(grey: np.ndarray) -> float:
         lowest, low, air, high = np.percentile(dark, (2, 25, 50, 75))
         gap = np.median(bright) - air
         if gap >= _GAP and high - low <= _EVEN * gap and air - lowest <= _TAIL * gap:
-            # Well below Otsu's threshold, because the skin and the fat under it are nearly black.
-            return float(air + _SKIN * (otsu - air))
+            # Well below Otsu's threshold: skin, nipple and the fat under it are nearly black.
+            least, most = (share * (otsu - air) for share in _SKIN)
+            return float(air + np.clip(_SPREAD * (high - low), least, most))
         grey = dark
     return -1.0
 
 
 def _meets_air(marker: Marker, air: np.ndarray, tissue: np.ndarray) -> bool:
     """Tell whether a marker lies beside the breast, with a part of it at least."""
-    beside = around(air, marker, reach=_REACH)[around(tissue, marker, reach=_REACH)]
-    return bool(beside.sum() >= _IN_AIR * max(1, len(beside)))
+    reach = max(1, round(_REACH * max(air.shape)))
+    beside = around(air, marker, reach=reach)[around(tissue, marker, reach=reach)]
+    return marker.has_corners and bool(beside.sum() >= _IN_AIR * max(1, len(beside)))
 
 
 def _painted(markers: list[Marker], shape: tuple[int, ...]) -> np.ndarray:
