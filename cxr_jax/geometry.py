@@ -9,6 +9,9 @@ that an image is resampled once and its mask can follow exactly.
 return float32, and raise what `affine` and `warp` do.
 """
 
+from collections.abc import Callable
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -141,14 +144,15 @@ def warp(
         i, j = jnp.clip(i + (v >= 0.5), 0, height - 1), jnp.clip(j + (u >= 0.5), 0, width - 1)
         warped = _pick(jnp.asarray(image).reshape(height * width, channels), i * width + j)
     else:
-        (i, v), (j, u) = _first_of_two(i, v, height), _first_of_two(j, u, width)
-        first, right, below, diagonal = jax.lax.platform_dependent(
-            jnp.asarray(image, jnp.float32), i * width + j, tpu=_four_at_once, default=_four
+        rows, columns = _first_of_two(i, v, height), _first_of_two(j, u, width)
+        few = height * width <= _FEW
+        warped = jax.lax.platform_dependent(
+            jnp.asarray(image, jnp.float32),
+            rows,
+            columns,
+            tpu=_by_products if few else partial(_by_gathering, _four_at_once),
+            default=partial(_by_gathering, _four),
         )
-        v, u = v[..., None], u[..., None]
-        upper = (1 - u) * first + u * right
-        lower = (1 - u) * below + u * diagonal
-        warped = (1 - v) * upper + v * lower
     if fill == "constant":
         warped = jnp.where(outside[..., None], jnp.zeros((), warped.dtype), warped)
     return warped
@@ -207,9 +211,10 @@ def _shape(image: Float[Array, "height width channel"]) -> tuple[int, int]:
 # A point along one axis is a pixel's index and a fraction of [0, 1) to the next pixel.
 _Indices = Int[Array, "height width"]
 _Fractions = Float[Array, "height width"]
+_Points = tuple[_Indices, _Fractions]
 
 
-def _points(line: Float[Array, "3"], shape: tuple[int, int]) -> tuple[_Indices, _Fractions]:
+def _points(line: Float[Array, "3"], shape: tuple[int, int]) -> _Points:
     """Where the pixels come from along one axis.
 
     The whole part of each coefficient is summed in integers: float32 then rounds how far a pixel
@@ -229,17 +234,58 @@ def _outside(i: _Indices, v: _Fractions, size: int) -> Bool[Array, "height width
     return (i < 0) | (i + (v > 0) > size - 1)
 
 
-def _folded(i: _Indices, v: _Fractions, size: int) -> tuple[_Indices, _Fractions]:
+def _folded(i: _Indices, v: _Fractions, size: int) -> _Points:
     """Mirror points about the edges, half a pixel beyond the outer pixels' centres."""
     i = i % (2 * size)
     back = i >= size
     return jnp.where(back, 2 * size - 2 - i, i), jnp.where(back, 1 - v, v)
 
 
-def _first_of_two(i: _Indices, v: _Fractions, size: int) -> tuple[_Indices, _Fractions]:
+def _first_of_two(i: _Indices, v: _Fractions, size: int) -> _Points:
     """Move points to the nearest between two pixels of the image, the fraction in [0, 1]."""
     first = jnp.clip(i, 0, max(size - 2, 0))
     return first, jnp.clip(v + (i - first), 0, 1)
+
+
+def _by_gathering(
+    neighbours: Callable[[Array, _Indices], tuple[Array, ...]],
+    image: Float[Array, "height width channel"],
+    rows: _Points,
+    columns: _Points,
+) -> Float[Array, "height width channel"]:
+    """Interpolate between the four pixels about each point."""
+    (i, v), (j, u) = rows, columns
+    first, right, below, diagonal = neighbours(image, i * image.shape[1] + j)
+    v, u = v[..., None], u[..., None]
+    upper = (1 - u) * first + u * right
+    lower = (1 - u) * below + u * diagonal
+    return (1 - v) * upper + v * lower
+
+
+_FEW = 256 * 256  # pixels: the products' work grows with the square of their number
+
+
+def _by_products(
+    image: Float[Array, "height width channel"], rows: _Points, columns: _Points
+) -> Float[Array, "height width channel"]:
+    """The same on a TPU, which fetches a tile of memory for every index, but multiplies fast.
+
+    Of the weights of an image's pixels at a point all but four are 0. Its float32 is multiplied as
+    two bfloat16 each, so that values in [0, 1] are within 2e-5 of the others'.
+    """
+    between = jnp.einsum(
+        "hwr,rck->hwck", _weights(*rows, image.shape[0]), image, precision=jax.lax.Precision.HIGH
+    )
+    return (between * _weights(*columns, image.shape[1])[..., None]).sum(-2)
+
+
+def _weights(
+    first: _Indices, fraction: _Fractions, size: int
+) -> Float[Array, "height width pixel"]:
+    """Weigh the pixels of an axis for every point."""
+    pixel, second = jnp.arange(size), jnp.minimum(first + 1, size - 1)
+    first, second, fraction = first[..., None], second[..., None], fraction[..., None]
+    return (1 - fraction) * (pixel == first) + fraction * (pixel == second)
 
 
 def _pick(pixels: Shaped[Array, "pixel channel"], flat: _Indices) -> Array:
@@ -262,7 +308,7 @@ def _four(image: Float[Array, "height width channel"], first: _Indices) -> tuple
 def _four_at_once(
     image: Float[Array, "height width channel"], first: _Indices
 ) -> tuple[Array, ...]:
-    """The same on a TPU, which fetches a tile of memory for every index."""
+    """The same in one gather, for larger images on a TPU."""
     pixels = image.reshape(-1, image.shape[-1])
     four = jnp.stack([jnp.roll(pixels, -step, axis=0) for step in _steps(image.shape)])
     return tuple(four.at[:, first].get(mode="promise_in_bounds"))

@@ -242,13 +242,23 @@ def test_a_tpu_is_given_the_same_neighbours(shape):
     np.testing.assert_array_equal(apart[3], image[below][:, right])
 
 
-def test_a_tpu_gathers_once_where_others_gather_each_neighbour():
-    traced = compiled_warp.trace(jnp.asarray(noise()), affine(shape=SHAPE))
-    counts = [
-        traced.lower(lowering_platforms=(platform,)).as_text().count('"stablehlo.gather"(')
-        for platform in ("tpu", "cpu", "cuda")
-    ]
-    assert counts == [1, 4, 4]
+@pytest.mark.parametrize("shape", [(*SHAPE, 2), (1, 5, 1), (5, 1, 1), (1, 1, 1)])
+def test_a_tpu_interpolates_by_products(shape, monkeypatch):
+    image = jnp.asarray(np.random.default_rng(0).random(shape, np.float32))
+    matrix = affine(shape=shape[:2], **PARAMETERS[-1])
+    gathered = warp(image, matrix)
+    monkeypatch.setattr(geometry, "_by_gathering", lambda _, *args: geometry._by_products(*args))
+    np.testing.assert_allclose(warp(image, matrix), gathered, atol=1e-6)
+
+
+def test_a_tpu_gathers_not_at_all_or_once_where_others_gather_each_neighbour():
+    def count(side, platform):
+        traced = compiled_warp.trace(jnp.zeros((side, side, 1)), affine(shape=(side, side)))
+        text = traced.lower(lowering_platforms=(platform,)).as_text()
+        return text.count('"stablehlo.gather"(')
+
+    assert [count(224, platform) for platform in ("tpu", "cpu", "cuda")] == [0, 4, 4]
+    assert count(512, "tpu") == 1
 
 
 def test_it_is_differentiable_in_the_angle_and_in_the_image():

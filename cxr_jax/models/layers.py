@@ -40,8 +40,17 @@ def convolution(
 def multiply(
     x: Float[Array, "batch height width channel"], kernel: Float[Array, "channel feature"]
 ) -> Float[Array, "batch height width feature"]:
-    """Convolve with a 1x1 kernel: a product of matrices."""
-    return x @ kernel.astype(x.dtype)
+    """Convolve with a 1x1 kernel.
+
+    A product of matrices, but on a TPU a convolution, in which XLA computes norm and ReLU of what
+    it reads and the sums of what it writes.
+    """
+    return jax.lax.platform_dependent(
+        x,
+        kernel.astype(x.dtype),
+        tpu=lambda x, kernel: convolve(x, kernel[None, None]),
+        default=jnp.matmul,
+    )
 
 
 def _multiply_gradient(saved: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
@@ -56,14 +65,15 @@ multiply.defvjp(lambda x, kernel: (multiply(x, kernel), (x, kernel)), _multiply_
 
 
 def convolve(
-    x: Float[Array, "batch height width channel"], kernel: Float[Array, "3 3 channel feature"]
+    x: Float[Array, "batch height width channel"], kernel: Float[Array, "size size channel feature"]
 ) -> Float[Array, "batch height width feature"]:
-    """Convolve with a 3x3 kernel, with zeros around the map."""
+    """Convolve with a kernel of odd size, with zeros around the map."""
+    around = len(kernel) // 2
     return jax.lax.conv_general_dilated(
         x,
         kernel.astype(x.dtype),
         (1, 1),
-        ((1, 1), (1, 1)),
+        [(around, around)] * 2,
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
     )
 

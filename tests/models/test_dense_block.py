@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 
 from cxr_jax.models.dense_block import Options, dense_block, initial_moments, initial_params
-from cxr_jax.models.layers import Moments, max_pool, moments, moments_gradient, multiply
+from cxr_jax.models.layers import (
+    Moments,
+    convolve,
+    max_pool,
+    moments,
+    moments_gradient,
+    multiply,
+)
 
 CHANNELS, BETWEEN, GROWTH, LAYERS = 6, 8, 4, 2
 SIZES = [(CHANNELS + i * GROWTH, BETWEEN, GROWTH) for i in range(LAYERS)]
@@ -116,6 +123,15 @@ def test_the_product_with_a_1x1_kernel_has_the_gradients_of_a_product():
         gradients(multiply),
         gradients(lambda x, kernel: jnp.einsum("nhwc,ck->nhwk", x, kernel)),
     )
+
+
+def test_a_tpu_convolves_where_others_multiply():
+    kernel = jax.random.normal(jax.random.key(6), (CHANNELS, BETWEEN))
+    np.testing.assert_allclose(convolve(X, kernel[None, None]), multiply(X, kernel), rtol=1e-5)
+    traced = jax.jit(multiply).trace(X, kernel)
+    for platform, convolutions in {"tpu": 1, "cpu": 0, "cuda": 0}.items():
+        text = traced.lower(lowering_platforms=(platform,)).as_text()
+        assert text.count("stablehlo.convolution(") == convolutions
 
 
 @pytest.mark.parametrize("shape", [(2, 8, 8, 3), (2, 7, 9, 3), (1, 1, 2, 1)])
