@@ -16,6 +16,9 @@ from jaxtyping import Bool, Float, Float32, Shaped
 from cxr_jax.artefacts.film import normalised
 
 _DEEPEST = 0.3  # fraction of the side
+_LAYERS = 3  # of bands, one behind the other, at most
+_LAYER = 4  # pixels deep, at least, behind another
+_FADES = 2  # pixels over which a band may end
 _LEAST = 16  # pixels of a strip in which lines are sought
 _PIECES = 32  # of a side; the film is averaged along each
 _SLOPES = np.linspace(-0.04, 0.04, 17)
@@ -32,7 +35,7 @@ _FLAT = 0.015  # or from the grey near by
 _BLACK, _PURE = 0.03, 0.9  # this share of a scanned collimator border is as black
 _BRIGHTER, _EVERYWHERE = 0.03, 0.87  # on this share of its rim a band is brighter than air
 _JUMP = 0.008  # of the grey range: no constant band has it
-_WRITTEN, _CROSSED = 0.25, 0.1  # share of a constant band, and of its rim, that is not, at most
+_WRITTEN, _CROSSED = 0.25, 0.115  # share of a constant band, and of its rim, that is not, at most
 _SOFT = {"breast": (1,), "chest": (1, 2, 4)}  # pixels over which a rim may fade, about
 _BEYOND = {"breast": 0.0, "chest": 0.5}  # pixels of the image taken beyond a constant band's rim
 
@@ -52,40 +55,85 @@ def find_bands(
     """
     small, jump = normalised(image), _JUMP * float(np.ptp(image))
     found = np.zeros(small.shape, bool)
-    for turn in range(4):
-        film, band = np.rot90(small, turn), np.rot90(found, turn)  # views; the side is on top
-        deep = int(_DEEPEST * len(film))
-        if min(deep, film.shape[1]) < _LEAST:
-            continue
-        pixel = len(film) / image.shape[turn % 2]  # of the image
-        whole = np.ascontiguousarray(np.rot90(image, turn)[: round(deep / pixel)])
-        band, strip = band[:deep], np.ascontiguousarray(film[:deep])
-        _add_constant(band, whole, pixel, jump, beyond=_BEYOND[kind] * pixel)
-        for scale in _SOFT[kind]:
-            if deep // scale >= _LEAST:
-                _add_even(band, strip, kind, scale)
+    # How deep they are along each side; the sides follow each other around the film.
+    depths = [np.zeros(small.shape[1 - turn % 2]) for turn in range(4)]
+    for _ in range(_LAYERS):
+        known = found.copy()
+        for turn in range(4):
+            film, band = np.rot90(small, turn), np.rot90(found, turn)  # views; the side is on top
+            deep = int(_DEEPEST * len(film))
+            if min(deep, film.shape[1]) < _LEAST:
+                continue
+            pixel = len(film) / image.shape[turn % 2]  # of the image
+            whole = np.rot90(image, turn)[: round(deep / pixel)]
+            hidden = _hidden(depths, turn)
+            strip, whole = _uncovered(film[:deep], *hidden, 1.0), _uncovered(whole, *hidden, pixel)
+            beyond = _BEYOND[kind] * pixel
+            rims = [_add_constant(band[:deep], whole, pixel, jump, hidden[0], beyond=beyond)]
+            for scale in _SOFT[kind]:
+                if deep // scale >= _LEAST:
+                    rims.append(_add_even(band[:deep], strip, kind, scale))
+            depths[turn] = np.max([depths[turn], *rims], axis=0)
+        if (known == found).all():
+            break
     return found
 
 
+def _hidden(depths: list[np.ndarray], turn: int) -> tuple[np.ndarray, int, int]:
+    """How much bands hide of that side's film: of each column's top, and columns on both sides."""
+    depth, beside = depths[turn], (depths[turn - 1].max(), depths[(turn + 1) % 4].max())
+    left, right = (math.ceil(deepest + _FADES) if deepest > 0 else 0 for deepest in beside)
+    return np.where(depth > 0, depth + _FADES, 0), left, right
+
+
+def _uncovered(
+    film: np.ndarray, depth: np.ndarray, left: int, right: int, pixel: float
+) -> np.ndarray:
+    """The film as if what lies behind its bands went on to its sides."""
+    rows, columns = film.shape
+    last = columns - 1
+    column = np.clip(np.arange(columns), round(left / pixel), max(0, last - round(right / pixel)))
+    at = np.minimum((column * pixel).astype(int), len(depth) - 1)
+    first = np.minimum(np.ceil(depth[at] / pixel).astype(int), rows - 1)
+    if not (first.any() or left or right):
+        return np.ascontiguousarray(film)
+    return film[np.maximum(np.arange(rows)[:, None], first), np.minimum(column, last)]
+
+
 def _add_constant(
-    band: np.ndarray, whole: np.ndarray, pixel: float, jump: float, *, beyond: float
-) -> None:
-    """Add the deepest band that is constant but for what is written on it."""
+    band: np.ndarray,
+    whole: np.ndarray,
+    pixel: float,
+    jump: float,
+    hidden: np.ndarray,
+    *,
+    beyond: float,
+) -> np.ndarray:
+    """Add the deepest band that is constant but for what is written on it; return its rim."""
     # Whole rows of one value are no film, even if they are few and air is as dark.
     rows = int(np.argmax(np.ptp(whole, axis=1) > jump))
     band[: math.ceil(rows * pixel)] = True
     row, at = np.arange(len(band))[:, None], _middles(band.shape[1] / _PIECES)
     change, changed = _changes(whole, band.shape, jump)
+    hidden = hidden[np.round(at + (len(hidden) - 1) / 2).astype(int)]
     for line in _lines(changed, at):
         rim = np.polyval(line, at)
+        if hidden.any() and np.median((rim - hidden)[hidden > 0]) < _LAYER:
+            break
         beside = np.clip(np.round(rim).astype(int) - 2, 1, len(band) - 1), np.arange(_PIECES)
-        if np.mean(changed[row < rim]) <= _WRITTEN and np.mean(change[beside]) <= _CROSSED:
-            band |= row < _rim(line, band.shape[1]) + beyond
-            return
+        written = np.mean(changed[(row < rim) & (row >= hidden)])
+        if written <= _WRITTEN and np.mean(change[beside]) <= _CROSSED:
+            rim = _rim(line, band.shape[1])
+            band |= row < rim + beyond
+            return rim
+    return np.full(band.shape[1], rows * pixel)
 
 
-def _add_even(band: np.ndarray, strip: np.ndarray, kind: str, scale: int) -> None:
-    """Add the deepest band of even grey and, on a chest film, strips; `band` is what is known."""
+def _add_even(band: np.ndarray, strip: np.ndarray, kind: str, scale: int) -> np.ndarray:
+    """Add the deepest band of even grey, return its rim; on a chest film, add strips too.
+
+    `band` is what is known.
+    """
     deep, length = strip.shape
     row, at = np.arange(deep)[:, None], _middles(length / _PIECES / scale)
     grey = cv2.resize(strip, (_PIECES, deep // scale), interpolation=cv2.INTER_AREA)
@@ -100,7 +148,8 @@ def _add_even(band: np.ndarray, strip: np.ndarray, kind: str, scale: int) -> Non
         if _is_even(strip, (row >= start - 1) & (row < rim - 1) & ~band):
             band |= (row >= start) & (row < rim)
             if not start.any():
-                return
+                return rim
+    return np.zeros(length)
 
 
 def _middles(width: float) -> Float[np.ndarray, "piece"]:
