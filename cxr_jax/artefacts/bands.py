@@ -23,6 +23,7 @@ _LEAST = 16  # pixels of a strip in which lines are sought
 _PIECES = 32  # of a side; the film is averaged along each
 _SLOPES = np.linspace(-0.04, 0.04, 17)
 _STEP = 0.06  # at a band's rim (fraction of the grey range over two pixels)
+_NOISE = 4  # medians of all steps that it is more than
 _SHARP = 0.6  # of the greys' range within three pixels, share that this step is
 _VOTES = 0.6  # share of the pieces that see the rim, of those in which it would be seen
 _SEEN = 0.25  # and of all pieces
@@ -37,6 +38,7 @@ _BRIGHTER, _EVERYWHERE = 0.03, 0.87  # on this share of its rim a band is bright
 _JUMP = 0.008  # of the grey range: no constant band has it
 _WRITTEN, _CROSSED = 0.25, 0.115  # share of a constant band, and of its rim, that is not, at most
 _SOFT = {"breast": (1,), "chest": (1, 2, 4)}  # pixels over which a rim may fade, about
+_WHITE_SEEN = {"breast": 0.5, "chest": 0.25}  # and of those that see a rim between white and white
 _BEYOND = {"breast": 0.0, "chest": 0.5}  # pixels of the image taken beyond a constant band's rim
 
 
@@ -116,7 +118,7 @@ def _add_constant(
     row, at = np.arange(len(band))[:, None], _middles(band.shape[1] / _PIECES)
     change, changed = _changes(whole, band.shape, jump)
     hidden = hidden[np.round(at + (len(hidden) - 1) / 2).astype(int)]
-    for line in _lines(changed, at):
+    for line in _lines(changed, at, 1.0):  # no white hides changes
         rim = np.polyval(line, at)
         if hidden.any() and np.median((rim - hidden)[hidden > 0]) < _LAYER:
             break
@@ -137,7 +139,7 @@ def _add_even(band: np.ndarray, strip: np.ndarray, kind: str, scale: int) -> np.
     deep, length = strip.shape
     row, at = np.arange(deep)[:, None], _middles(length / _PIECES / scale)
     grey = cv2.resize(strip, (_PIECES, deep // scale), interpolation=cv2.INTER_AREA)
-    for line in _lines(grey, at):
+    for line in _lines(grey, at, _WHITE_SEEN[kind]):
         rim, start = scale * _rim(line, length, scale), np.zeros(length)
         if kind == "chest":
             if not _is_no_air(np.where(band, np.nan, strip), rim):
@@ -183,7 +185,7 @@ def _changes(
 
 
 def _lines(
-    pieces: Float32[np.ndarray, "depth piece"], at: Float[np.ndarray, "piece"]
+    pieces: Float32[np.ndarray, "depth piece"], at: Float[np.ndarray, "piece"], white_seen: float
 ) -> Iterator[Float[np.ndarray, "2"]]:
     """The straight lines that pieces of a side step at, the deepest first."""
     step, ends, white, tissue = _steps(pieces)
@@ -196,7 +198,7 @@ def _lines(
     votes = (ends + (white.astype(np.uint32) << 8) + (tissue.astype(np.uint32) << 16))[courses]
     votes = votes.sum(axis=2, dtype=np.uint32)
     seen, white, tissue = ((votes >> bits & 255) / _PIECES for bits in (0, 8, 16))
-    elected = (seen >= _VOTES) | ((white >= _SEEN) & (white >= _VOTES * (1 - tissue)))
+    elected = (seen >= _VOTES) | ((white >= white_seen) & (white >= _VOTES * (1 - tissue)))
     if not elected.any():
         return
     strength = np.zeros((len(pieces), len(_SLOPES)), np.float32)
@@ -232,7 +234,10 @@ def _steps(pieces: np.ndarray) -> tuple[np.ndarray, ...]:
     wide_step = np.maximum(np.abs(shifted[5] - shifted[3]), np.abs(shifted[4] - shifted[2]))
     outer, inner = shifted[1:3].mean(axis=0), shifted[4:6].mean(axis=0)
     blacker = (inner < _AIR) & (inner - outer > _BLACKER)
-    ends = ((wide_step > _STEP) | blacker) & (wide_step > _SHARP * np.ptp(shifted, axis=0))
+    noise = _NOISE * np.median(np.abs(step))
+    ends = ((wide_step > max(_STEP, noise)) | blacker) & (
+        wide_step > _SHARP * np.ptp(shifted, axis=0)
+    )
     ends = cv2.dilate(ends.astype(np.uint8), np.ones((3, 1), np.uint8)) > 0
     white = outer > _WHITE
     planes = step, ends, ends & white, ~ends & white & (inner > _WHITE)
