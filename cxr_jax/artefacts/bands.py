@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Float32, Shaped
 from cxr_jax.artefacts.film import normalised
 
 _DEEPEST = 0.3  # fraction of the side
-_LAYERS = 3  # of bands, one behind the other, at most
+_LAYERS = {"breast": 1, "chest": 3}  # of bands, one behind the other, at most
 _LAYER = 4  # pixels deep, at least, behind another
 _FADES = 2  # pixels over which a band may end
 _LEAST = 16  # pixels of a strip in which lines are sought
@@ -59,7 +59,7 @@ def find_bands(
     found = np.zeros(small.shape, bool)
     # How deep they are along each side; the sides follow each other around the film.
     depths = [np.zeros(small.shape[1 - turn % 2]) for turn in range(4)]
-    for _ in range(_LAYERS):
+    for _ in range(_LAYERS[kind]):
         known = found.copy()
         for turn in range(4):
             film, band = np.rot90(small, turn), np.rot90(found, turn)  # views; the side is on top
