@@ -14,7 +14,17 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from cxr_jax.models.layers import Moments, convolve, moments, moments_gradient, multiply, normalise
+from cxr_jax.models.layers import (
+    Moments,
+    activate,
+    activate_gradient,
+    convolve,
+    convolve_gradient,
+    moments,
+    moments_gradient,
+    multiply,
+    multiply_gradient,
+)
 
 Layer = Mapping[str, Any]
 
@@ -76,10 +86,10 @@ def _forward(options: Options, x: Array, layers: Any, running: Any, keys: Any) -
     used, kept = [], []
     for i, layer in enumerate(layers):
         first = Moments(**running[i]["norm1"]) if batch is None else batch
-        reduced = _reduce(maps[..., :channels], first, layer["norm1"], layer["conv1"])
+        reduced = _reduce(maps[..., :channels], first, layer)
         second = Moments(**running[i]["norm2"]) if batch is None else moments(reduced)
         key = None if keys is None else keys[i]
-        new = _grow(options, key, reduced, second, layer["norm2"], layer["conv2"])
+        new = _drop(options, key, _grow(reduced, second, layer))
         maps = jax.lax.dynamic_update_slice_in_dim(maps, new, channels, axis=-1)
         if batch is not None:
             batch = batch.and_of(moments(new))
@@ -104,20 +114,24 @@ def _backward(options: Options, saved: Any, gradients: Any) -> Any:
         if batch is not None:
             d_new += moments_gradient(new, batch.cut(channels, end), d_batch.cut(channels, end))
         if reduced is None:
-            reduced = _reduce(x, first, layer["norm1"], layer["conv1"])
-        grow = functools.partial(_grow, options, None if keys is None else keys[i])
-        _, pull_back = jax.vjp(grow, reduced, second, layer["norm2"], layer["conv2"])
-        d_reduced, d_second, d_norm2, d_conv2 = pull_back(d_new)
+            reduced = _reduce(x, first, layer)
+        active = activate(reduced, second, layer["norm2"])
+        d_new = _drop(options, None if keys is None else keys[i], d_new)
+        d_active, d_conv2 = convolve_gradient(active, layer["conv2"]["kernel"], d_new)
+        d_reduced, d_second, d_norm2 = activate_gradient(reduced, second, layer["norm2"], d_active)
         if batch is not None:
             d_reduced += moments_gradient(reduced, second, d_second)
-        _, pull_back = jax.vjp(_reduce, x, first, layer["norm1"], layer["conv1"])
+        active = activate(x, first, layer["norm1"])
+        d_active, d_conv1 = multiply_gradient(active, layer["conv1"]["kernel"], d_reduced)
         # So that a TPU sums the gradients of the norm while it makes d_x.
-        *summed, d_conv1 = pull_back(d_reduced)  # the kernel's is exchanged with all others
-        d_x, d_first, d_norm1 = jax.lax.optimization_barrier(summed)
+        d_x, d_first, d_norm1 = jax.lax.optimization_barrier(
+            activate_gradient(x, first, layer["norm1"], d_active)
+        )
         d_maps = d_maps[..., :channels] + d_x
         if batch is not None:
             d_batch = jax.tree.map(jnp.add, d_batch.cut(0, channels), d_first)
-        d_layers.append({"norm1": d_norm1, "conv1": d_conv1, "norm2": d_norm2, "conv2": d_conv2})
+        d_convs = {"conv1": {"kernel": d_conv1}, "conv2": {"kernel": d_conv2}}
+        d_layers.append({"norm1": d_norm1, "norm2": d_norm2, **d_convs})
         d_used.append({"norm1": d_first._asdict(), "norm2": d_second._asdict()})
     if batch is None:
         return d_maps, d_layers[::-1], d_used[::-1], None
@@ -128,15 +142,19 @@ def _backward(options: Options, saved: Any, gradients: Any) -> Any:
 dense_block.defvjp(_forward, _backward)
 
 
-def _reduce(x: Array, batch: Moments, norm: Any, conv: Any) -> Array:
+def _reduce(x: Array, batch: Moments, layer: Layer) -> Array:
     """Norm, ReLU, 1x1 convolution."""
-    return multiply(jax.nn.relu(normalise(x, batch, **norm)), conv["kernel"])
+    return multiply(activate(x, batch, layer["norm1"]), layer["conv1"]["kernel"])
 
 
-def _grow(options: Options, key: Any, x: Array, batch: Moments, norm: Any, conv: Any) -> Array:
-    """Norm, ReLU, 3x3 convolution, dropout."""
-    new = convolve(jax.nn.relu(normalise(x, batch, **norm)), conv["kernel"])
+def _grow(x: Array, batch: Moments, layer: Layer) -> Array:
+    """Norm, ReLU, 3x3 convolution."""
+    return convolve(activate(x, batch, layer["norm2"]), layer["conv2"]["kernel"])
+
+
+def _drop(options: Options, key: Array | None, x: Array) -> Array:
+    """Drop out: its own gradient."""
     if key is None:
-        return new
-    kept = jax.random.bernoulli(key, 1 - options.dropout, new.shape)
-    return jnp.where(kept, new / (1 - options.dropout), 0)
+        return x
+    kept = jax.random.bernoulli(key, 1 - options.dropout, x.shape)
+    return jnp.where(kept, x / (1 - options.dropout), 0)

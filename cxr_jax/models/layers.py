@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -36,7 +36,6 @@ def convolution(
     )
 
 
-@jax.custom_vjp
 def multiply(
     x: Float[Array, "batch height width channel"], kernel: Float[Array, "channel feature"]
 ) -> Float[Array, "batch height width feature"]:
@@ -53,15 +52,18 @@ def multiply(
     )
 
 
-def _multiply_gradient(saved: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
-    """Contract pixels in both, where what JAX derives would transpose one of them first."""
-    x, kernel = saved
+def multiply_gradient(
+    x: Float[Array, "batch height width channel"],
+    kernel: Float[Array, "channel feature"],
+    gradient: Float[Array, "batch height width feature"],
+) -> tuple[Array, Array]:
+    """Pull a gradient back to x and kernel.
+
+    Contracts pixels in both, where what JAX derives would transpose one of them first.
+    """
     pixels = x.reshape(-1, x.shape[-1]), gradient.reshape(-1, gradient.shape[-1])
     d_kernel = jax.lax.dot_general(*pixels, (((0,), (0,)), ((), ())))
     return gradient @ kernel.T.astype(x.dtype), d_kernel.astype(kernel.dtype)
-
-
-multiply.defvjp(lambda x, kernel: (multiply(x, kernel), (x, kernel)), _multiply_gradient)
 
 
 def convolve(
@@ -76,6 +78,16 @@ def convolve(
         [(around, around)] * 2,
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
     )
+
+
+@jax.jit  # as elsewhere here: all layers with maps of one shape share what JAX traces
+def convolve_gradient(
+    x: Float[Array, "batch height width channel"],
+    kernel: Float[Array, "3 3 channel feature"],
+    gradient: Float[Array, "batch height width feature"],
+) -> tuple[Array, Array]:
+    """Pull a gradient back to x and kernel."""
+    return jax.vjp(convolve, x, kernel)[1](gradient)
 
 
 def _max_pool(x: Array) -> Array:
@@ -147,6 +159,7 @@ class Moments(NamedTuple):
         return Moments(*(jnp.concatenate(pair) for pair in zip(self, other, strict=True)))
 
 
+@jax.jit
 def moments(x: Float[Array, "batch height width channel"]) -> Moments:
     """Compute mean and variance over batch, height and width, in float32 whatever x is.
 
@@ -166,6 +179,7 @@ def moments(x: Float[Array, "batch height width channel"]) -> Moments:
     return Moments(mean, jnp.maximum((x * x).mean((0, 1, 2)) - mean * mean, 0.0))
 
 
+@jax.jit
 def moments_gradient(
     x: Float[Array, "batch height width channel"], batch: Moments, gradient: Moments
 ) -> Float[Array, "batch height width channel"]:
@@ -175,6 +189,7 @@ def moments_gradient(
     return (x * slope + (gradient.mean / n - batch.mean * slope)).astype(x.dtype)
 
 
+@jax.jit
 def normalise(
     x: Float[Array, "batch height width channel"],
     batch: Moments,
@@ -186,6 +201,33 @@ def normalise(
     return (x * factor + (bias - batch.mean * factor)).astype(x.dtype)
 
 
+@jax.jit
+def activate(
+    x: Float[Array, "batch height width channel"], batch: Moments, norm: Mapping[str, Array]
+) -> Float[Array, "batch height width channel"]:
+    """Apply norm and ReLU."""
+    return jax.nn.relu(normalise(x, batch, **norm))
+
+
+@jax.jit
+def activate_gradient(
+    x: Float[Array, "batch height width channel"],
+    batch: Moments,
+    norm: Mapping[str, Array],
+    gradient: Float[Array, "batch height width channel"],
+) -> tuple[Array, Moments, Mapping[str, Array]]:
+    """Pull a gradient back to x, batch and norm."""
+    root = jax.lax.rsqrt(batch.var + EPSILON)
+    factor = norm["scale"] * root
+    gradient = jnp.where(normalise(x, batch, **norm) > 0, gradient, 0).astype(jnp.float32)
+    d_bias = gradient.sum((0, 1, 2))
+    d_factor = (gradient * x).sum((0, 1, 2)) - batch.mean * d_bias
+    d_x = (gradient * factor).astype(x.dtype)
+    d_batch = Moments(-factor * d_bias, -0.5 * d_factor * factor * root * root)
+    return d_x, d_batch, {"scale": d_factor * root, "bias": d_bias}
+
+
+@functools.partial(jax.jit, static_argnames="count")
 def move(running: Moments, batch: Moments, count: int) -> Moments:
     """Move running moments a tenth of the way to those of a batch of `count` values a channel.
 
