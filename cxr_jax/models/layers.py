@@ -83,7 +83,7 @@ def convolve(
 @jax.jit  # as elsewhere here: all layers with maps of one shape share what JAX traces
 def convolve_gradient(
     x: Float[Array, "batch height width channel"],
-    kernel: Float[Array, "3 3 channel feature"],
+    kernel: Float[Array, "size size channel feature"],
     gradient: Float[Array, "batch height width feature"],
 ) -> tuple[Array, Array]:
     """Pull a gradient back to x and kernel."""
