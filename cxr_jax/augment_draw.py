@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from cxr_jax.device_image import check_key, check_number
 from cxr_jax.geometry import FILLS, KERAS
-from cxr_jax.settings import check_choices, setting
+from cxr_jax.settings import check_fields, setting
 
 _BOUNDS = {
     "rotation": "[0, 180]",
@@ -91,7 +91,7 @@ class AugmentConfig:
     )
 
     def __post_init__(self) -> None:
-        check_choices(self)
+        check_fields(self)
         for name, within in _BOUNDS.items():
             check_number(getattr(self, name), name=name, within=within)
         if self.keras == "2.1.2" and self.shear >= math.pi / 2:

@@ -23,7 +23,7 @@ def lies_right(image: HostImage) -> bool:
       image gives the opposite answer.
 
     Raises:
-      ValueError: image is no HostImage.
+      TypeError, ValueError: image is no HostImage.
     """
     inside = breast_region(image)
     margin = round(_MARGIN * inside.shape[1])

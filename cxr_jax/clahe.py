@@ -7,7 +7,6 @@ interpolated between the tables of the four tiles whose centres are nearest.
 
 import math
 from functools import partial
-from numbers import Integral
 from typing import Any
 
 import jax
@@ -16,7 +15,9 @@ import numpy as np
 from jax.custom_batching import sequential_vmap
 from jaxtyping import Array, ArrayLike, Float, Int, Real, UInt
 
-from cxr_jax.device_image import check_grey_image, check_number
+from cxr_jax.device_image import check_number
+from cxr_jax.host_image import check_grey_image
+from cxr_jax.settings import is_a
 
 __all__ = ["check_settings", "clahe"]
 
@@ -67,7 +68,7 @@ def clahe(
 def check_settings(shape: tuple[int, ...], *, clip_limit: Any, tiles: tuple[int, int]) -> None:
     """Raise TypeError or ValueError unless an image [height, width] can be equalised so."""
     check_number(clip_limit, name="clip_limit")
-    if np.shape(tiles) != (2,) or not all(isinstance(n, Integral) and n > 0 for n in tiles):
+    if np.shape(tiles) != (2,) or not all(is_a(n, int) and n > 0 for n in tiles):
         raise ValueError(f"tiles must be two positive integers, (across, down), got {tiles}")
     height, width = shape
     if tiles[0] > width or tiles[1] > height:

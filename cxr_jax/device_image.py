@@ -37,29 +37,6 @@ def check_image(image: Image, *, name: str = "image", rank: int = 3, floats: boo
         )
 
 
-def check_grey_image(image: Image) -> None:
-    """Raise where an array is no film as it was decoded.
-
-    Args:
-      image: whatever the caller got.
-
-    Raises:
-      TypeError: neither uint8 nor uint16.
-      ValueError: not [height, width], or empty.
-    """
-    dtype = getattr(image, "dtype", type(image).__name__)
-    if dtype not in (jnp.uint8, jnp.uint16):
-        raise TypeError(
-            f"image must be uint8 or uint16, got {dtype}; scale it to 0 to 255, round it and "
-            "convert it with astype(uint8) first"
-        )
-    if len(image.shape) != 2 or 0 in image.shape:
-        raise ValueError(
-            f"image must be [height, width], none of them 0, got shape {image.shape}; "
-            "take one channel of one image, and vmap over the others"
-        )
-
-
 def check_key(key: Any) -> None:
     """Raise TypeError where a key is not one typed PRNG key, such as `jax.random.key(0)`."""
     dtype = getattr(key, "dtype", None)

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float32, UInt
 
 from cxr_jax.clahe import clahe
-from cxr_jax.device_image import check_grey_image
+from cxr_jax.host_image import check_grey_image
 from cxr_jax.preprocess_config import Crop, PreprocessConfig, check_size, padding, with_depth
 
 __all__ = ["crop", "preprocess", "resize"]

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 from jaxtyping import Bool, Float
 
-from cxr_jax.settings import setting
+from cxr_jax.settings import check_fields, setting
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,6 +27,7 @@ class MaskRule:
     floor: float = setting(0.5, "the mask takes all pixels that reach it", flag="mask_floor")
 
     def __post_init__(self) -> None:
+        check_fields(self)
         for name, value in dataclasses.asdict(self).items():
             if not 0 <= value <= 1:
                 raise ValueError(f"mask_{name} must be in [0, 1], got {value}")

@@ -23,7 +23,7 @@ def place(image: HostImage, config: PreprocessConfig, *, mirrored: bool = False)
       [image_size, image_size] of the same dtype.
 
     Raises:
-      ValueError: image is no HostImage, or the crop leaves nothing of it.
+      TypeError, ValueError: image is no HostImage, or the crop leaves nothing of it.
     """
     image = crop(image, **dataclasses.asdict(config.crop))
     if mirrored:

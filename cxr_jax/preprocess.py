@@ -55,7 +55,8 @@ def crop(
       What is left, a copy.
 
     Raises:
-      ValueError: a fraction is out of range, nothing is left, or image is no HostImage.
+      TypeError, ValueError: a fraction is none or out of range, nothing is left, or image is no
+        HostImage.
     """
     check_image(image)
     return Crop(left=left, right=right, top=top, bottom=bottom).cut(image).copy()
@@ -76,9 +77,9 @@ def clahe(
       An image of the same shape and dtype, `cxr_jax.clahe.clahe`'s to the last bit.
 
     Raises:
-      TypeError: clip_limit is no number.
+      TypeError: clip_limit is no number, or image neither uint8 nor uint16.
       ValueError: tiles are not positive or more than pixels, clip_limit is not finite, or image is
-        no HostImage.
+        not [height, width].
     """
     check_image(image)
     check_settings(image.shape, clip_limit=clip_limit, tiles=tiles)
@@ -99,7 +100,7 @@ def pad_to_square(image: HostImage, *, side: str = "both") -> HostImage:
       An image of the same dtype; the same pixels where it was square.
 
     Raises:
-      ValueError: side is another word, or image is no HostImage.
+      TypeError, ValueError: side is another word, or image is no HostImage.
     """
     check_image(image)
     return np.pad(image, padding(image.shape, side=side))
@@ -116,7 +117,7 @@ def resize(image: HostImage, *, size: int) -> HostImage:
       An image [size, size] of the same dtype.
 
     Raises:
-      ValueError: size is no positive integer, or image is no HostImage.
+      TypeError, ValueError: size is no positive integer, or image is no HostImage.
     """
     check_image(image)
     check_size(size)
@@ -138,7 +139,7 @@ def convert_depth(image: HostImage, *, bits: int) -> HostImage:
       uint8 for 8, uint16 for 16; a copy.
 
     Raises:
-      ValueError: bits is neither, or image is no HostImage.
+      TypeError, ValueError: bits is neither, or image is no HostImage.
     """
     check_image(image)
     if bits not in (8, 16):
@@ -159,7 +160,7 @@ def stages(image: HostImage, config: PreprocessConfig) -> dict[str, HostImage]:
       "original" every image has config.bit_depth bits.
 
     Raises:
-      ValueError: image is no HostImage, or the crop leaves nothing of it.
+      TypeError, ValueError: image is no HostImage, or the crop leaves nothing of it.
     """
     steps = {"original": image}
     mirrored = is_mirrored(image, config)
@@ -198,7 +199,7 @@ def preprocess(image: HostImage, config: PreprocessConfig) -> HostImage:
       [image_size, image_size], uint8 if config.bit_depth is 8, else uint16.
 
     Raises:
-      ValueError: image is no HostImage, or the crop leaves nothing of it.
+      TypeError, ValueError: image is no HostImage, or the crop leaves nothing of it.
     """
     return stages(image, config)["resized"]
 
@@ -211,7 +212,7 @@ def is_mirrored(image: HostImage, config: PreprocessConfig) -> bool:
       config: mirror_right decides whether any is.
 
     Raises:
-      ValueError: image is no HostImage, or the crop leaves nothing of it.
+      TypeError, ValueError: image is no HostImage, or the crop leaves nothing of it.
     """
     return config.mirror_right and lies_right(crop(image, **dataclasses.asdict(config.crop)))
 

@@ -2,10 +2,9 @@
 
 import dataclasses
 import math
-from numbers import Integral
 from typing import Any
 
-from cxr_jax.settings import check_choices, setting
+from cxr_jax.settings import check_fields, is_a, setting
 
 KINDS = ("chest", "breast")
 FILLS = ("background", "inpaint")
@@ -21,6 +20,7 @@ class Crop:
     bottom: float = 0.0
 
     def __post_init__(self) -> None:
+        check_fields(self)
         for name, value in dataclasses.asdict(self).items():
             if not 0 <= value < 1:
                 raise ValueError(f"crop {name} must be a fraction in [0, 1), got {value}")
@@ -84,16 +84,10 @@ class PreprocessConfig:
     bit_depth: int = setting(8, "bits a pixel the model gets: 8 or 16", unit="bits")
 
     def __post_init__(self) -> None:
-        check_choices(self)
+        check_fields(self)
         if not (math.isfinite(self.clahe_clip_limit) and self.clahe_clip_limit >= 0):
             raise ValueError(f"clahe_clip_limit must be >= 0, got {self.clahe_clip_limit}")
-        if not isinstance(self.crop, Crop):
-            raise TypeError(
-                f"crop must be a Crop, got {self.crop!r}; write Crop(left=, right=, top=, bottom=)"
-            )
-        if len(self.clahe_tiles) != 2 or not all(
-            isinstance(n, Integral) and n > 0 for n in self.clahe_tiles
-        ):
+        if len(self.clahe_tiles) != 2 or min(self.clahe_tiles) < 1:
             raise ValueError(
                 f"clahe_tiles must be two positive integers, across,down; got {self.clahe_tiles}"
             )
@@ -123,7 +117,7 @@ def padding(shape: tuple[int, ...], *, side: str) -> tuple[tuple[int, int], tupl
 
 def check_size(size: Any, *, name: str = "size") -> None:
     """Raise ValueError where an image's side is no positive number of whole pixels."""
-    if not isinstance(size, Integral) or size < 1:
+    if not is_a(size, int) or size < 1:
         raise ValueError(f"{name} must be a positive number of whole pixels, got {size!r}")
 
 

@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float
 
 from cxr_jax import labels as label_ops
 from cxr_jax import losses
-from cxr_jax.settings import setting
+from cxr_jax.settings import check_fields, setting
 
 
 @runtime_checkable
@@ -154,6 +154,7 @@ class MaskLoss:
     )
 
     def __post_init__(self) -> None:
+        check_fields(self)
         for name, value in dataclasses.asdict(self).items():
             if not 0 <= value < math.inf:
                 raise ValueError(f"{name} must be >= 0, got {value}")

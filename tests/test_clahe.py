@@ -94,7 +94,7 @@ def test_host_and_device_take_the_same_defaults():
         (
             jnp.zeros((2, 9, 9), jnp.uint8),
             ValueError,
-            r"image must be \[height, width\], none of them 0, got shape \(2, 9, 9\); .* vmap",
+            r"image must be \[height, width\], none of them 0, got shape \(2, 9, 9\); take one",
         ),
     ],
 )
@@ -114,6 +114,7 @@ def test_what_is_no_image_is_refused_when_traced(image, error, message):
         ({"tiles": (8, 13)}, r"image has pixels, 8 across and 12 down, got \(8, 13\)"),
         ({"tiles": (0, 8)}, r"two positive integers, \(across, down\), got \(0, 8\)"),
         ({"tiles": (2.5, 8)}, r"two positive integers, \(across, down\), got \(2.5, 8\)"),
+        ({"tiles": (True, True)}, r"two positive integers, .* got \(True, True\)"),
         ({"clip_limit": float("nan")}, r"clip_limit must be in \(-inf, inf\), got nan"),
         ({"clip_limit": float("inf")}, r"clip_limit must be in \(-inf, inf\), got inf"),
         ({"clip_limit": jnp.float32("nan")}, "clip_limit must be in .*, got nan"),

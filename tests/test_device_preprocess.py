@@ -114,7 +114,7 @@ def test_what_leaves_nothing_is_refused():
         device.crop(image, top=0.4, bottom=0.59)
     with pytest.raises(ValueError, match="crop left must be a fraction"):
         device.crop(image, left=1.0)
-    for size in (0, -3, 2.5, "8"):
+    for size in (0, -3, 2.5, "8", True):
         message = f"size must be a positive number of whole pixels, got {size!r}"
         for resize in (device.resize, host.resize):
             with pytest.raises(ValueError, match=message):

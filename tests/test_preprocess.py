@@ -1,6 +1,7 @@
 import inspect
 
 import cv2
+import jax.numpy as jnp
 import jaxtyping
 import numpy as np
 import pytest
@@ -132,15 +133,16 @@ def test_bit_depth_is_opencvs_shift_and_back():
 
 
 @pytest.mark.parametrize(
-    ("image", "message"),
+    ("image", "error", "message"),
     [
-        (np.zeros((4, 4), np.float32), "image must be uint8 or uint16, got float32; scale it"),
-        (np.zeros((4, 4, 3), np.uint8), r"image must be \[height, width\], got shape \(4, 4, 3\)"),
-        (np.zeros((0, 4), np.uint8), r"image must have at least one pixel, got shape \(0, 4\)"),
-        ("film.png", "image must be uint8 or uint16, got str"),
+        (np.zeros((4, 4), np.float32), TypeError, "must be uint8 or uint16, got float32; scale it"),
+        (np.zeros((4, 4, 3), np.uint8), ValueError, r"height, width.*, got shape \(4, 4, 3\)"),
+        (np.zeros((0, 4), np.uint8), ValueError, r"none of them 0, got shape \(0, 4\)"),
+        ("film.png", TypeError, "image must be uint8 or uint16, got str"),
+        (jnp.zeros((4, 4), np.uint8), TypeError, "image must be an array of NumPy, got Array"),
     ],
 )
-def test_what_is_no_image_is_refused(image, message):
+def test_what_is_no_image_is_refused(image, error, message):
     for function in (
         preprocess.crop,
         preprocess.clahe,
@@ -148,7 +150,7 @@ def test_what_is_no_image_is_refused(image, message):
         lambda image: inspect.unwrap(preprocess.resize)(image, size=8),
         lambda image: inspect.unwrap(preprocess.convert_depth)(image, bits=8),
     ):
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises(error, match=message):
             inspect.unwrap(function)(image)
 
 
@@ -339,8 +341,7 @@ def test_steps_that_are_off_are_left_out():
     [
         ({"clahe_clip_limit": -1.0}, "clahe_clip_limit must be >= 0, got -1.0"),
         ({"clahe_tiles": (0, 8)}, "clahe_tiles must be two positive integers"),
-        ({"clahe_tiles": (8.5, 8)}, "clahe_tiles must be two positive integers"),
-        ({"image_size": 2.5}, "image_size must be a positive number of whole pixels, got 2.5"),
+        ({"clahe_tiles": (8,)}, "clahe_tiles must be two positive integers"),
         ({"kind": "foot"}, "kind must be one of chest, breast, got 'foot'"),
         ({"image_size": 0}, "image_size must be a positive number of whole pixels, got 0"),
         ({"bit_depth": 12}, "bit_depth must be 8 or 16, got 12"),
@@ -350,12 +351,6 @@ def test_wrong_settings_are_refused(monkeypatch, wrong, message):
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # as it is outside of tests
     with pytest.raises(ValueError, match=message):
         PreprocessConfig(**wrong)
-
-
-def test_a_crop_that_is_no_crop_is_refused(monkeypatch):
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
-    with pytest.raises(TypeError, match=r"crop must be a Crop, got .*; write Crop\(left="):
-        PreprocessConfig(crop=(0.06, 0.06, 0.2, 0.12))
 
 
 def test_real_films_lose_their_markers_and_keep_their_thorax(nih_sample):

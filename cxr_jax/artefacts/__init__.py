@@ -42,7 +42,7 @@ def remove_artefacts(
       A new image of the same shape and dtype; equal to `image` but where `find_artefacts` is True.
 
     Raises:
-      ValueError: kind or fill is another word, or image is no HostImage.
+      TypeError, ValueError: kind or fill is another word, or image is no HostImage.
     """
     check_image(image)
     if fill not in FILLS:
@@ -76,7 +76,7 @@ def find_artefacts(
       True where `remove_artefacts` changes pixels.
 
     Raises:
-      ValueError: kind is another word, or image is no HostImage.
+      TypeError, ValueError: kind is another word, or image is no HostImage.
     """
     check_image(image)
     if kind not in KINDS:
@@ -97,7 +97,7 @@ def breast_region(image: HostImage) -> Bool[np.ndarray, "height width"]:
       True inside; of the image's proportions, its longer side at most 512.
 
     Raises:
-      ValueError: image is no HostImage.
+      TypeError, ValueError: image is no HostImage.
     """
     check_image(image)
     return ~outside_breast(image)

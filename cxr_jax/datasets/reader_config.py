@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from cxr_jax.settings import check_choices, setting
+from cxr_jax.settings import check_fields, setting
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,6 +31,6 @@ class ReaderConfig:
     )
 
     def __post_init__(self) -> None:
-        check_choices(self)
+        check_fields(self)
         if not 1 <= self.reader_count <= 3:
             raise ValueError(f"reader_count must be in [1, 3], got {self.reader_count}")

@@ -22,7 +22,7 @@ from cxr_jax.models.dense_block import (
 )
 from cxr_jax.models.layers import BatchNorm, Moments, convolution, max_pool, moments, move
 from cxr_jax.models.parts import part_names
-from cxr_jax.settings import check_choices, setting
+from cxr_jax.settings import check_fields, setting
 
 REMAT = ("none", "block", "layer")
 
@@ -67,7 +67,7 @@ class DenseNetConfig:
     remat: str = setting("none", "what is computed again in the backward pass", choices=REMAT)
 
     def __post_init__(self) -> None:
-        check_choices(self)
+        check_fields(self)
         if not self.block_sizes or min(self.block_sizes) < 1:
             raise ValueError(f"block_sizes must be positive numbers, got {self.block_sizes}")
         for name in ("num_classes", "in_channels", "growth_rate", "bottleneck", "stem_features"):

@@ -17,6 +17,7 @@ from jaxtyping import Array, Float
 
 from cxr_jax.models.densenet import DenseNetConfig, Features
 from cxr_jax.models.layers import BatchNorm, convolution, moments
+from cxr_jax.settings import check_fields
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,6 +35,7 @@ class SegmenterConfig:
     decoder_width: int = 16
 
     def __post_init__(self) -> None:
+        check_fields(self)
         for name in ("num_masks", "decoder_width"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")

@@ -20,7 +20,7 @@ from cxr_jax.pipeline.bad_image import (
 )
 from cxr_jax.pipeline.headers import BadFileError, read_header
 from cxr_jax.pipeline.shared import Shared
-from cxr_jax.settings import setting
+from cxr_jax.settings import check_fields, setting
 
 VERSION = 3
 """To be raised when the same file comes to make another image: caches are named by it."""
@@ -39,6 +39,7 @@ class DecodeConfig:
     dicom_window: int = setting(0, "which of a DICOM file's several windows or VOI LUTs, from 0")
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.max_pixels < 1:
             raise ValueError(f"max_pixels must be >= 1, got {self.max_pixels}")
         if self.dicom_window < 0:

@@ -17,7 +17,7 @@ from cxr_jax.pipeline.select import ALL, BLANKS, NEGATIVES
 from cxr_jax.pipeline.split import parse_fold
 from cxr_jax.pipeline.uncertain import POLICIES
 from cxr_jax.preprocess import PreprocessConfig
-from cxr_jax.settings import check_choices, setting
+from cxr_jax.settings import check_fields, setting
 from cxr_jax.training.mask_config import RatioConfig, SegmentationConfig, StagesConfig
 from cxr_jax.training.pretrained_config import PretrainedConfig
 
@@ -99,6 +99,13 @@ class Config:
 
     # The network.
     model: str = setting("densenet121", "the network", choices=tuple(VARIANTS))
+    growth_rate: int | None = setting(
+        None, "channels that each dense layer adds; where unset, as the model has it"
+    )
+    compression: float | None = setting(
+        None, "channels that a transition keeps; where unset, likewise", unit="fraction"
+    )
+    dropout: float = setting(0.0, "dropout after each dense layer", unit="probability")
     dtype: str = setting(
         "float32",
         "of the computation; parameters and losses stay float32",
@@ -157,9 +164,9 @@ class Config:
     bootstrap_samples: int = setting(1000, "resamples behind each 95 % interval")
 
     def __post_init__(self) -> None:
+        check_fields(self)
         object.__setattr__(self, "finding", canonical(self.finding))
         object.__setattr__(self, "findings", tuple(map(canonical, self.findings)))
-        check_choices(self)
         self._check_sources()
         self._check_findings()
         positive = (
@@ -282,6 +289,12 @@ class Config:
     def outlines(self) -> tuple[str, ...]:
         """The masks that the network learns to draw."""
         return self.segmentation.masks if self.segmentation else ()
+
+    @property
+    def network(self) -> dict[str, Any]:
+        """What decides the shapes of the weights: the model, and what is not as it has it."""
+        names = ("model", "growth_rate", "compression")
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
 
     @property
     def dims(self) -> bool:

@@ -5,7 +5,7 @@ import math
 
 from cxr_jax.mask_rule import MaskRule
 from cxr_jax.models import VARIANTS
-from cxr_jax.settings import check_choices, setting
+from cxr_jax.settings import check_fields, setting
 from cxr_jax.tasks import MaskLoss
 
 
@@ -23,6 +23,7 @@ class SegmentationConfig:
     decoder_width: int = setting(16, "channels of the decoder at full resolution")
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.decoder_width < 1:
             raise ValueError(f"decoder_width must be at least 1, got {self.decoder_width}")
 
@@ -62,7 +63,7 @@ class StagesConfig:
     )
 
     def __post_init__(self) -> None:
-        check_choices(self)
+        check_fields(self)
         if not 0 <= self.dim_outside < 1:
             raise ValueError(f"dim_outside must be in [0, 1), got {self.dim_outside}")
         if not 1 <= self.lr_decay < math.inf:
@@ -103,7 +104,7 @@ class RatioConfig:
     lr: float = setting(3e-3, "its learning rate", flag="ratio_lr")
 
     def __post_init__(self) -> None:
-        check_choices(self)
+        check_fields(self)
         for name in ("epochs", "lr"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"ratio_{name} must be > 0, got {getattr(self, name)}")

@@ -4,7 +4,7 @@ import dataclasses
 import math
 from typing import Any
 
-from cxr_jax.settings import setting
+from cxr_jax.settings import check_fields, setting
 
 ALL_BUT_HEAD = "all_but_head"
 
@@ -35,6 +35,7 @@ class PretrainedConfig:
     )
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if len(self.mean) != len(self.std):
             raise ValueError(
                 "input_mean and input_std must be of the same number of channels, got "

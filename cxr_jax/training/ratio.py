@@ -100,6 +100,9 @@ def _outlining(config: Config) -> Config:
         pretrained=PretrainedConfig(),
         segmentation=SegmentationConfig(masks=STRUCTURES),
         model=ratio.model,
+        growth_rate=None,
+        compression=None,
+        dropout=0.0,
         epochs=ratio.epochs,
         lr=ratio.lr,
         mixup_alpha=0.0,  # half of a heart here and half of another there has no outline

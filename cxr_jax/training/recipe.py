@@ -17,9 +17,12 @@ def make_recipe(config: Config) -> Recipe:
     label: Binary | MultiLabel = Binary(class_weights=config.class_weights)
     if config.findings:
         label = MultiLabel(num_findings=len(config.findings), class_weights=config.class_weights)
+    network = dict(config.network)
     classifier = models.by_name(
-        config.model,
+        network.pop("model"),
         num_classes=label.num_outputs,
+        **network,
+        dropout=config.dropout,
         dtype=config.dtype,
         remat=config.remat,
         **config.pretrained.input_fields,

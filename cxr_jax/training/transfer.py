@@ -34,12 +34,21 @@ def check_source(config: Config) -> None:
     source = source_of(config)
     if source is None:
         return
-    there, *_ = read_finished(source)
-    if there.model != config.model:
-        raise CheckpointError(
-            f"{source}: was trained with {there.model}, this run is of {config.model}; give "
-            f"--model={there.model}"
+    check_network(source, read_finished(source)[0], config)
+
+
+def check_network(run: Path, there: Config, config: Config) -> None:
+    """Refuse another run's weights before anything is loaded.
+
+    Raises:
+      CheckpointError: they are of another network.
+    """
+    if there.network != config.network:
+        theirs, ours = (
+            " ".join(f"--{name}={value}" for name, value in each.network.items())
+            for each in (there, config)
         )
+        raise CheckpointError(f"{run}: was trained with {theirs}, this run has {ours}")
 
 
 def inherited_splits(config: Config) -> Mapping[str, str]:

@@ -5,10 +5,13 @@ import json
 import pytest
 
 from cxr_jax.augment import AugmentConfig
+from cxr_jax.errors import ConfigError
+from cxr_jax.models import DenseNetConfig
 from cxr_jax.preprocess import Crop, PreprocessConfig
 from cxr_jax.training import Config
 from cxr_jax.training.config_json import from_json, to_json
 from cxr_jax.training.mask_config import RatioConfig, SegmentationConfig, StagesConfig
+from cxr_jax.training.recipe import checked_recipe, make_recipe
 from experiments import cardiomegaly
 
 
@@ -53,6 +56,26 @@ def test_a_field_that_is_missing_has_its_default():
 def test_another_text_is_refused(text, message):
     with pytest.raises(ValueError, match=message):
         from_json(text)
+
+
+def test_the_network_is_the_models_but_for_what_the_config_changes():
+    changes = {"growth_rate": 4, "compression": 0.25, "dropout": 0.1}
+    for changed in ({}, changes):
+        expected = DenseNetConfig.densenet161(num_classes=2, **changed)
+        assert make_recipe(Config(model="densenet161", **changed)).model == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"growth_rate": 0}, "growth_rate must be at least 1, got 0"),
+        ({"compression": 1.5}, r"compression must be in \(0, 1\], got 1.5"),
+        ({"dropout": 1.0}, r"dropout must be in \[0, 1\), got 1.0"),
+    ],
+)
+def test_a_network_that_cannot_be_is_refused(changes, message):
+    with pytest.raises(ConfigError, match=message):
+        checked_recipe(Config(**changes))
 
 
 def test_findings_are_called_by_their_names_in_the_vocabulary():
