@@ -133,6 +133,14 @@ class SplitEvaluation:
     positives: int
     loss: float
 
+    @property
+    def points(self) -> dict[str, OperatingPoint]:
+        """At which it was evaluated."""
+        return {
+            name: OperatingPoint(threshold=one.threshold, temperature=one.temperature)
+            for name, one in self.findings.items()
+        }
+
     def to_json(self) -> dict[str, Any]:
         """Of one finding its numbers; of several "macro" and "findings", which has each."""
         if len(self.findings) == 1:

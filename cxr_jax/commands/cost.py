@@ -68,9 +68,9 @@ def run(arguments: argparse.Namespace) -> int:
     config = _config(arguments)
     chip, devices = _machine(arguments.topology)
     where = arguments.topology or f"{len(devices)} x {devices[0].device_kind}"
-    checked_recipe(config, devices=len(devices))  # refused before the wait is announced
+    recipe = checked_recipe(config, devices=len(devices))
     print(f"compiling {config.model} for {where}, which may take minutes", file=sys.stderr)
-    cost = step_cost(config, devices)
+    cost = step_cost(config, recipe, devices)
     if arguments.json:
         print(json.dumps(_numbers(cost, chip, where, config), indent=2))
     else:

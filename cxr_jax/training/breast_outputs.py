@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import jax
 
 from cxr_jax.aggregation import breasts_and_cases
-from cxr_jax.by_finding import SplitPredictions
+from cxr_jax.by_finding import SplitEvaluation, SplitPredictions
 from cxr_jax.training.config import Config
 from cxr_jax.training.data import RunData
 from cxr_jax.training.outputs import Addition, evaluate_splits
@@ -23,16 +23,24 @@ _TEXT = (
 
 
 def breasts_additions(
-    folder: Path, config: Config, data: RunData, predictions: Mapping[str, SplitPredictions]
+    folder: Path,
+    config: Config,
+    data: RunData,
+    predictions: Mapping[str, SplitPredictions],
+    images: SplitEvaluation,
 ) -> list[Addition]:
-    """Write `predictions_test_breasts.csv` and `…_cases.csv` where each film's side is known."""
+    """Write `predictions_test_breasts.csv` and `…_cases.csv` where each film's side is known.
+
+    Args:
+      images: the numbers of the test films, to stand beside.
+    """
     splits = {
         name: breasts_and_cases(split, [record.laterality for record in data.records(name)])
         for name, split in predictions.items()
     }
     if not all(splits.values()):
         return []
-    tests = {"images": evaluate_splits(predictions, config)[1]}
+    tests = {"images": images}
     for level in ("breasts", "cases"):
         aggregated = {name: split[level] for name, split in splits.items()}
         tests[level] = evaluate_splits(aggregated, config)[1]

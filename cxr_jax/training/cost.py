@@ -19,7 +19,7 @@ from cxr_jax.training.accumulate import SCOPE
 from cxr_jax.training.config import Config
 from cxr_jax.training.hlo import Instruction, Moved, Program
 from cxr_jax.training.parallel import jit_train_step, pmap_train_step
-from cxr_jax.training.recipe import checked_recipe, make_optimizer
+from cxr_jax.training.recipe import make_optimizer
 from cxr_jax.training.state import create_state
 from cxr_jax.training.step import Recipe
 
@@ -142,17 +142,17 @@ def tpu_devices(topology: str) -> tuple[Chip, Sequence[jax.Device]]:
         ) from error
 
 
-def step_cost(config: Config, devices: Sequence[jax.Device]) -> StepCost:
+def step_cost(config: Config, recipe: Recipe, devices: Sequence[jax.Device]) -> StepCost:
     """Compile the training step of a config for devices, and read its cost.
 
     Args:
+      recipe: the config's, of `checked_recipe`.
       devices: those that are here, `jax.devices()`, or `tpu_devices`.
 
     Raises:
-      ConfigError: see `checked_recipe`; or XLA found that the step does not fit into the chip's
-        memory.
+      ConfigError: XLA found that the step does not fit into the chip's memory.
     """
-    recipe, size = checked_recipe(config, devices=len(devices)), config.preprocess.image_size
+    size = config.preprocess.image_size
     optimizer = make_optimizer(config, optax.constant_schedule(config.lr))
     shape = (size, size, recipe.model.in_channels)
     state = jax.eval_shape(

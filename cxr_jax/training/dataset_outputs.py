@@ -1,11 +1,10 @@
 """What a run on several data sets reports of each."""
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cxr_jax.by_finding import SplitPredictions, choose_points, evaluate_split
+from cxr_jax.by_finding import SplitEvaluation, SplitPredictions, evaluate_split
 from cxr_jax.training.config import Config
 from cxr_jax.training.data import RunData
 from cxr_jax.training.outputs import Addition, bootstrap_key
@@ -20,17 +19,16 @@ _TEXT = (
 
 
 def datasets_additions(
-    config: Config, data: RunData, predictions: Mapping[str, SplitPredictions]
+    config: Config, data: RunData, predictions: SplitPredictions, whole: SplitEvaluation
 ) -> list[Addition]:
-    """The test numbers of each data set, where there are several."""
+    """The test numbers of each data set, where there are several, beside those of the whole."""
     if len(config.sources) < 2:
         return []
     of = np.array([record.dataset for record in data.records("test")])
-    points = choose_points(predictions["validation"])
     tests = {
         str(name): evaluate_split(
-            predictions["test"].some(np.flatnonzero(of == name)),
-            points,
+            predictions.some(np.flatnonzero(of == name)),
+            whole.points,
             key=bootstrap_key(config),
             samples=config.bootstrap_samples,
         )

@@ -46,24 +46,20 @@ def write_results(
     config: Config,
     data: RunData,
     predictions: Mapping[str, SplitPredictions],
+    validation: SplitEvaluation,
+    test: SplitEvaluation,
     history: list[dict[str, Any]],
-    additions: Sequence[Addition] = (),
-) -> tuple[SplitEvaluation, SplitEvaluation]:
-    """Evaluate validation and test, write `predictions_*.csv`, `evaluation.json`, `report.html`.
-
-    Returns:
-      The numbers of validation and test, both at the operating points and the temperatures of
-      validation.
-    """
-    validation, test = evaluate_splits(predictions, config)
-    if jax.process_index() == 0:
-        for name, split in predictions.items():
-            split.write_csv(folder / f"predictions_{name}.csv")
-        as_json = {"validation": validation.to_json(), "test": test.to_json()}
-        as_json |= {more.name: without_nan(more.numbers) for more in additions}
-        (folder / "evaluation.json").write_text(json.dumps(as_json, indent=2) + "\n")
-        _report(folder, config, data, predictions["test"], validation, test, history, additions)
-    return validation, test
+    additions: Sequence[Addition],
+) -> None:
+    """Write `predictions_*.csv`, `evaluation.json`, `report.html`."""
+    if jax.process_index() != 0:
+        return
+    for name, split in predictions.items():
+        split.write_csv(folder / f"predictions_{name}.csv")
+    as_json = {"validation": validation.to_json(), "test": test.to_json()}
+    as_json |= {more.name: without_nan(more.numbers) for more in additions}
+    (folder / "evaluation.json").write_text(json.dumps(as_json, indent=2) + "\n")
+    _report(folder, config, data, predictions["test"], validation, test, history, additions)
 
 
 def evaluate_splits(

@@ -27,14 +27,15 @@ from cxr_jax.training.data import RunData, load_data, name_findings, write_recor
 from cxr_jax.training.dataset_outputs import datasets_additions
 from cxr_jax.training.loop import Plan, RunLog, Trainer
 from cxr_jax.training.mask_outputs import masks_addition
-from cxr_jax.training.outputs import Addition, summary, write_results
+from cxr_jax.training.outputs import Addition, evaluate_splits, summary, write_results
 from cxr_jax.training.parallel import Parallel, make_parallel
 from cxr_jax.training.predict import predict
 from cxr_jax.training.recipe import checked_recipe, make_optimizer
+from cxr_jax.training.saved import read_config
 from cxr_jax.training.start import hold_back, read_start, start_variables
 from cxr_jax.training.state import TrainState, Tree, create_state
 from cxr_jax.training.step import Recipe
-from cxr_jax.training.transfer import check_source, fine_tuning, take_encoder
+from cxr_jax.training.transfer import check_network, check_source, fine_tuning, take_encoder
 
 Additions = Callable[[Config, RunData, Mapping[str, SplitPredictions]], Sequence[Addition]]
 
@@ -101,9 +102,10 @@ def fit_one(
             for name in ("validation", "test")
         }
         here = dataclasses.replace(config, workdir=str(folder))
+        validation, test = evaluate_splits(predictions, config)
         more = [
-            *datasets_additions(config, data, predictions),
-            *breasts_additions(folder, config, data, predictions),
+            *datasets_additions(config, data, predictions["test"], test),
+            *breasts_additions(folder, config, data, predictions, test),
             *masks_addition(folder, config, data, predictions),
         ]
         failure: CxrError | None = None
@@ -111,7 +113,7 @@ def fit_one(
             more += additions(here, data, predictions)
         except CxrError as error:  # what was trained so far is reported all the same
             failure = error
-        validation, test = write_results(folder, config, data, predictions, history, more)
+        write_results(folder, config, data, predictions, validation, test, history, more)
     console.say(summary(folder, test, more))
     if failure is not None:
         raise failure
@@ -130,7 +132,9 @@ def fit_one(
 def _checked_recipe(config: Config) -> Recipe:
     """The recipe; refused before anything is loaded where network or machine cannot do it."""
     if config.init_from is not None:
-        check_run(Path(config.init_from).expanduser())
+        other = Path(config.init_from).expanduser()
+        check_run(other)
+        check_network(other, read_config(other / "config.json"), config)
     if not config.resume:
         check_source(config)
     return checked_recipe(config)

@@ -83,8 +83,12 @@ def test_statistics_of_each_device_need_no_exchange_by_layer(config):
 
 
 def test_the_wait_is_announced(config, capsys, monkeypatch):
-    monkeypatch.setattr(command, "step_cost", lambda *arguments: STEP)
-    assert run(config) == 0
+    def costs_nothing(config, recipe, devices):
+        assert recipe.model.remat == config.remat == "layer"
+        return STEP
+
+    monkeypatch.setattr(command, "step_cost", costs_nothing)
+    assert run(config, "--remat=layer") == 0
     assert capsys.readouterr().err == "compiling tiny for 8 x cpu, which may take minutes\n"
 
 
@@ -103,7 +107,7 @@ def test_a_single_chip_has_a_host_of_its_own(monkeypatch):
 
 
 def test_tables_are_printed(config, capsys):
-    assert run(config, "--remat=layer") == 0
+    assert run(config) == 0
     printed = capsys.readouterr().out
     assert "tiny, float32, 32 x 32 pixels, 8 x cpu, 2 images a device" in printed
     for name in ("FLOP", "bytes accessed", "memory traffic", "temporaries", "all-reduce"):
@@ -189,4 +193,4 @@ def test_a_step_too_large_for_the_chip_is_refused_with_the_cure(config, monkeypa
 
     monkeypatch.setattr(costs, "jit_train_step", lambda *arguments: Step())
     with pytest.raises(ConfigError, match=r"take a smaller --batch_size.*\(33.76G\) exceeds.*\.$"):
-        costs.step_cost(config, jax.devices())
+        costs.step_cost(config, make_recipe(config), jax.devices())

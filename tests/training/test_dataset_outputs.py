@@ -9,7 +9,7 @@ from cxr_jax.by_finding import SplitPredictions
 from cxr_jax.evaluation import Predictions, evaluate
 from cxr_jax.training.data import load_data
 from cxr_jax.training.dataset_outputs import datasets_additions
-from cxr_jax.training.outputs import bootstrap_key
+from cxr_jax.training.outputs import bootstrap_key, evaluate_splits
 
 
 @pytest.fixture
@@ -53,7 +53,8 @@ def invented(data, split):
 
 def test_each_data_set_has_the_numbers_of_its_own_images(run):
     config, data, predictions = run
-    (addition,) = datasets_additions(config, data, predictions)
+    _, test = evaluate_splits(predictions, config)
+    (addition,) = datasets_additions(config, data, predictions["test"], test)
     assert list(addition.numbers) == ["siim", "folder"]
     labelled = {"siim": "Pneumothorax", "folder": "Nodule"}
     for name, numbers in addition.numbers.items():
@@ -79,4 +80,5 @@ def test_each_data_set_has_the_numbers_of_its_own_images(run):
 def test_one_data_set_alone_is_not_divided(run):
     config, data, predictions = run
     alone = tiny_config("run", "cache", dataset="siim", data_dir="a", findings=config.findings)
-    assert datasets_additions(alone, data, predictions) == []
+    _, test = evaluate_splits(predictions, config)
+    assert datasets_additions(alone, data, predictions["test"], test) == []
