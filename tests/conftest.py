@@ -10,11 +10,12 @@ from jaxtyping import install_import_hook
 
 jax.config.update("jax_num_cpu_devices", 8)
 
-# What one test compiled, another need not, in whichever process it runs.
-if "CXR_JAX_TESTS_COMPILED" not in os.environ:
-    _compiled = tempfile.TemporaryDirectory(prefix="compiled-")
-    os.environ["CXR_JAX_TESTS_COMPILED"] = _compiled.name
-jax.config.update("jax_compilation_cache_dir", os.environ["CXR_JAX_TESTS_COMPILED"])
+# What one test compiled, drew or prepared, another need not, in whichever process it runs.
+if "CXR_JAX_TESTS_CACHE" not in os.environ:
+    _cache = tempfile.TemporaryDirectory(prefix="cxr-jax-tests-")
+    os.environ["CXR_JAX_TESTS_CACHE"] = _cache.name
+CACHE = Path(os.environ["CXR_JAX_TESTS_CACHE"])
+jax.config.update("jax_compilation_cache_dir", str(CACHE / "compiled"))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 install_import_hook("cxr_jax", "beartype.beartype")
@@ -23,6 +24,12 @@ install_import_hook("cxr_jax", "beartype.beartype")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whole runs, the longest files, come first, so that processes that share them end together."""
     items.sort(key=lambda item: not {"training", "commands"} & set(item.path.parts))
+
+
+@pytest.fixture(scope="session")
+def cache() -> Path:
+    """Of whole runs: their phantoms, prepared images and compiled programs."""
+    return CACHE
 
 
 @pytest.fixture(scope="session")

@@ -10,11 +10,6 @@ from cxr_jax.training import fit
 
 
 @pytest.fixture(scope="package")
-def cache(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(scope="package")
 def run(tmp_path_factory, cache):
     folder = tmp_path_factory.mktemp("runs") / "whole"
     return fit(tiny_config(folder, cache))

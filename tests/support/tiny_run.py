@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cxr_jax.augment import AugmentConfig
 from cxr_jax.preprocess import PreprocessConfig
 from cxr_jax.training import Config
 from cxr_jax.training.run import Run
@@ -16,7 +17,9 @@ SMALL = {
     "epochs": 2,
     "bootstrap_samples": 50,
     "preprocess": PreprocessConfig(image_size=32),
+    "class_weights": (0.9, 1.1),  # then the program is that of experiments.cardiomegaly
 }
+PLAIN = {"augment": AugmentConfig(enabled=False), "mixup_alpha": 0.0}
 
 
 def tiny_config(workdir: Path, cache: Path, **changes) -> Config:

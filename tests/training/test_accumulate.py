@@ -5,32 +5,21 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
+import tiny_step
+from tiny_step import BATCH, MODEL, SGD, close, compiled, fresh
 
 from cxr_jax import models
-from cxr_jax.augment import AugmentConfig
-from cxr_jax.tasks import Binary
 from cxr_jax.training import Config
 from cxr_jax.training.accumulate import accumulated
 from cxr_jax.training.parallel import check_batch_size, make_parallel
-from cxr_jax.training.state import create_state
-from cxr_jax.training.step import Recipe, make_inputs, train_step
+from cxr_jax.training.step import make_inputs
 
-BATCH, SIZE, PARTS = 32, 16, 2
-SGD = optax.sgd(1.0)
-MODEL = models.DenseNetConfig(block_sizes=(1,), num_classes=2, growth_rate=4, stem_features=4)
+PARTS = 2
+RECIPE = dataclasses.replace(tiny_step.RECIPE, accumulate=PARTS)
+PLAIN = dataclasses.replace(tiny_step.PLAIN, accumulate=PARTS)
 # Norms that use their running statistics: then nothing depends on who is in a micro-batch.
 FROZEN = dataclasses.replace(MODEL, frozen=("stem", "block1"))
-RECIPE = Recipe(
-    model=MODEL,
-    task=Binary(class_weights=(0.9, 1.1)),
-    augment=AugmentConfig(),
-    label_smoothing=0.1,
-    mixup_alpha=0.2,
-    accumulate=PARTS,
-)
-PLAIN = dataclasses.replace(RECIPE, augment=AugmentConfig(enabled=False), mixup_alpha=0.0)
 
 
 def recipe(**changes):
@@ -39,26 +28,14 @@ def recipe(**changes):
 
 def batch():
     """Images of different weights, some without a label."""
-    generator = np.random.default_rng(0)
-    labels = generator.integers(0, 2, (BATCH, 1)).astype(np.float32)
-    labels[5] = np.nan
-    return {
-        "image": generator.integers(0, 256, (BATCH, SIZE, SIZE, 1), dtype=np.uint8),
-        "label": labels,
-        "weight": generator.uniform(0.2, 1.0, BATCH).astype(np.float32),
-    }
-
-
-def fresh():
-    return create_state(jax.random.key(0), MODEL, SGD, (SIZE, SIZE, 1))
+    data = tiny_step.batch()
+    data["label"][5] = np.nan
+    data["weight"] = np.random.default_rng(1).uniform(0.2, 1.0, BATCH).astype(np.float32)
+    return data
 
 
 def step(a_recipe):
-    return jax.jit(lambda s, b: train_step(s, b, recipe=a_recipe, optimizer=SGD))(fresh(), batch())
-
-
-def close(one, other, **tolerance):
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, **tolerance), one, other)
+    return compiled(a_recipe)(fresh(), batch())
 
 
 def test_without_batch_statistics_a_step_is_that_of_the_whole_batch():

@@ -10,9 +10,8 @@ import jax
 import numpy as np
 import pytest
 from miniatures import siim as miniature
-from tiny_run import probabilities
+from tiny_run import PLAIN, probabilities
 
-from cxr_jax.augment import AugmentConfig
 from cxr_jax.commands.overlap import seen
 from cxr_jax.errors import CheckpointError, DataError, TrainingError
 from cxr_jax.pipeline.rle import decode_rle
@@ -31,8 +30,8 @@ BASE = Config(
     dataset="siim",
     data_dir="",
     model="tiny",
-    preprocess=PreprocessConfig(image_size=32),
-    augment=AugmentConfig(enabled=False),
+    preprocess=PreprocessConfig(image_size=32, remove_artefacts=False),
+    **PLAIN,
     batch_size=8,
     epochs=1,
     bootstrap_samples=20,
@@ -46,11 +45,6 @@ def siim(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("siim")
     miniature(folder, count=24, kind="png")
     return folder
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("cache")
 
 
 @pytest.fixture
@@ -133,6 +127,7 @@ def test_stage_2_starts_from_the_encoder_alone_and_wakes_it_slowly(both):
     assert "decoder" not in params
 
 
+@pytest.mark.usefixtures("unreported")
 def test_a_recipe_of_two_stages_is_resumed_where_it_was(both, tmp_path, siim, cache):
     """Stage 2 is gone; stage 1 is not trained again, and stage 2 comes out the same."""
     copy = tmp_path / "copy"
@@ -144,7 +139,9 @@ def test_a_recipe_of_two_stages_is_resumed_where_it_was(both, tmp_path, siim, ca
         workdir=str(copy),
         resume=True,
         segmentation=BASE.segmentation,
-        stages=dataclasses.replace(both.config.stages, stage="both", source=None),
+        stages=dataclasses.replace(
+            both.config.stages, stage="both", source=None, compare_scratch=False
+        ),
     )
     before = (copy / "stage1/metrics.jsonl").read_bytes()
     again = fit(config)
@@ -162,8 +159,13 @@ def test_masked_images_are_learnt_dimmed_and_judged_plain(config):
 
 def test_stage_2_from_another_network_is_refused(both, config):
     stages = StagesConfig(stage="2", source=str(both.workdir.parent / "stage1"))
-    with pytest.raises(CheckpointError, match="was trained with tiny, this run is of densenet121"):
-        fit(config(stages=stages, model="densenet121"))
+    for changes, flags in [
+        ({"model": "densenet121"}, "--model=densenet121"),
+        ({"growth_rate": 4}, "--model=tiny --growth_rate=4"),
+    ]:
+        message = f"was trained with --model=tiny, this run has {flags}$"
+        with pytest.raises(CheckpointError, match=message):
+            fit(config(stages=stages, **changes))
 
 
 def test_stage_2_from_nothing_is_refused(config, tmp_path):

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import optax
 import pytest
-from tiny_run import tiny_config
+from tiny_run import PLAIN, tiny_config
 
 from cxr_jax import commands, models
 from cxr_jax.errors import CheckpointError, ConfigError, TrainingError
@@ -31,15 +31,22 @@ def weights(tmp_path_factory):
     return path
 
 
-def config_of(tmp_path, changes, **fields):
+def config_of(tmp_path, cache, changes, **fields):
     return tiny_config(
-        tmp_path / "run", tmp_path / "cache", pretrained=PretrainedConfig(**fields), **changes
+        tmp_path / "run",
+        cache,
+        pretrained=PretrainedConfig(**fields),
+        **PLAIN,
+        **changes,
     )
 
 
-def test_a_run_of_frozen_features_trains_the_head_alone_and_is_exported(weights, tmp_path, capsys):
+@pytest.mark.usefixtures("unreported")
+def test_a_run_of_frozen_features_trains_the_head_alone_and_is_exported(
+    weights, tmp_path, cache, capsys
+):
     changes = {"epochs": 1, "optimizer": "adamw", "weight_decay": 0.1, "max_steps": 2}
-    run = fit(config_of(tmp_path, changes, file=str(weights), freeze=("all_but_head",)))
+    run = fit(config_of(tmp_path, cache, changes, file=str(weights), freeze=("all_but_head",)))
     saved = load_run(run.workdir)
     assert saved.recipe.model == dataclasses.replace(
         NETWORK, frozen=("stem", "block1", "block2", "block3")
@@ -72,6 +79,8 @@ def test_a_run_of_frozen_features_trains_the_head_alone_and_is_exported(weights,
     [
         ({"freeze": ("block9",)}, {}, "parts must be of stem, block1, .*, head, got 'block9'"),
         ({}, {"model": "densenet121"}, "its tensors are not those of this network: .* missing"),
+        ({}, {"growth_rate": 4}, "in this network, and .* others differ too; choose the model"),
+        ({}, {"compression": 0.25}, "in this network, and .* others differ too; choose the model"),
         ({"mean": (0.5,), "std": (0.0,)}, {}, "input_std > 0"),
         ({"mean": (0.5,)}, {}, "same number of channels, got 1 and 0"),
         ({"backbone_lr_scale": -1.0}, {}, "backbone_lr_scale must be >= 0"),
@@ -81,22 +90,23 @@ def test_a_run_of_frozen_features_trains_the_head_alone_and_is_exported(weights,
     ],
 )
 def test_what_does_not_fit_is_refused_before_anything_is_read(
-    fields, changes, message, weights, tmp_path
+    fields, changes, message, weights, tmp_path, cache
 ):
     if "preprocess" in changes:
         size = changes["preprocess"]["image_size"]
         changes = {"preprocess": dataclasses.replace(models_preprocess(), image_size=size)}
     with pytest.raises(ValueError, match=message):
-        fit(config_of(tmp_path, changes, **{"file": str(weights), **fields}))
+        fit(config_of(tmp_path, cache, changes, **{"file": str(weights), **fields}))
     assert not (tmp_path / "run").exists()
 
 
-def test_a_run_that_was_stopped_is_resumed_from_its_weights(weights, tmp_path):
+@pytest.mark.usefixtures("unreported")
+def test_a_run_that_was_stopped_is_resumed_from_its_weights(weights, tmp_path, cache):
     """From the file while there is no checkpoint, and without the file once there is one."""
     path = tmp_path / "w.safetensors"
     path.write_bytes(weights.read_bytes())
     changes = {"epochs": 1, "checkpoint_every": 2}
-    config = config_of(tmp_path, changes, file=str(path), freeze=("all_but_head",))
+    config = config_of(tmp_path, cache, changes, file=str(path), freeze=("all_but_head",))
     resumed = dataclasses.replace(config, resume=True)
     with pytest.raises(TrainingError, match="interrupted"):
         fit(config, interrupted=lambda: True)
@@ -131,11 +141,11 @@ def models_preprocess():
     return tiny_config("run", "cache").preprocess
 
 
-def test_a_file_that_does_not_tell_its_input_needs_the_flags(tmp_path):
+def test_a_file_that_does_not_tell_its_input_needs_the_flags(tmp_path, cache):
     network = models.DenseNetConfig.tiny(num_classes=2)
     path = tmp_path / "w.pth"
     pretrained.save(path, network, models.init(jax.random.key(5), network, (32, 32, 1)))
     with pytest.raises(ConfigError, match="give --input_mean and --input_std"):
-        fit(config_of(tmp_path, {}, file=str(path)))
+        fit(config_of(tmp_path, cache, {}, file=str(path)))
     with pytest.raises(CheckpointError, match="cannot be read: No such file"):
-        fit(config_of(tmp_path, {}, file=str(tmp_path / "none.pth")))
+        fit(config_of(tmp_path, cache, {}, file=str(tmp_path / "none.pth")))

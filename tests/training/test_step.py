@@ -1,66 +1,26 @@
 """The pure step: what it computes, on one device and on many."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from tiny_step import BATCH, MODEL, PLAIN, RECIPE, SGD, SIZE, batch, close, compiled, fresh
 
 from cxr_jax import models
 from cxr_jax.augment import AugmentConfig
 from cxr_jax.tasks import Binary, MultiLabel, Segmentation
 from cxr_jax.training.parallel import check_batch_size, make_parallel
 from cxr_jax.training.state import create_state
-from cxr_jax.training.step import Recipe, eval_step, make_inputs, train_step
-
-BATCH, SIZE = 16, 32
-SMALLEST = {"block_sizes": (1, 1), "num_classes": 2, "growth_rate": 4, "stem_features": 4}
-# Not Adam, which divides by the gradient's own size and so lifts rounding to the size of a step.
-OPTIMIZER = optax.sgd(0.1, momentum=0.9)
-
-
-def recipe(**changes):
-    model = models.DenseNetConfig(**SMALLEST)
-    base = Recipe(
-        model=model,
-        task=Binary(class_weights=(0.9, 1.1)),
-        augment=AugmentConfig(),
-        label_smoothing=0.1,
-        mixup_alpha=0.2,
-    )
-    return dataclasses.replace(base, **changes)
-
-
-PLAIN = recipe(augment=AugmentConfig(enabled=False), mixup_alpha=0.0)
-
-
-def batch(seed=0, size=BATCH):
-    generator = np.random.default_rng(seed)
-    return {
-        "image": generator.integers(0, 256, (size, SIZE, SIZE, 1), dtype=np.uint8),
-        "label": generator.integers(0, 2, (size, 1)).astype(np.float32),
-        "weight": np.ones(size, np.float32),
-    }
-
-
-def fresh(a_recipe):
-    return create_state(jax.random.key(0), a_recipe.model, OPTIMIZER, (SIZE, SIZE, 1))
-
-
-def leaves(tree):
-    return [np.asarray(leaf) for leaf in jax.tree.leaves(tree)]
-
-
-def close(one, other, **tolerance):
-    for a, b in zip(leaves(one), leaves(other), strict=True):
-        np.testing.assert_allclose(a, b, **tolerance)
+from cxr_jax.training.step import eval_step, make_inputs, train_step
 
 
 @pytest.mark.smoke
 def test_training_lowers_the_loss():
-    step = jax.jit(lambda s, b: train_step(s, b, recipe=PLAIN, optimizer=optax.adam(1e-2)))
+    step = compiled(PLAIN, optax.adam(1e-2))
     state = create_state(jax.random.key(0), PLAIN.model, optax.adam(1e-2), (SIZE, SIZE, 1))
     first = None
     for _ in range(30):
@@ -73,21 +33,21 @@ def test_training_lowers_the_loss():
 def test_the_step_is_traced_once():
     traces = []
 
-    def counted(state, data):
+    def step(state, data):  # named as that of other tests, so that it is not compiled again
         traces.append(1)
-        return train_step(state, data, recipe=recipe(), optimizer=OPTIMIZER)
+        return train_step(state, data, recipe=RECIPE, optimizer=SGD)
 
-    step, state = jax.jit(counted), fresh(recipe())
+    counted, state = jax.jit(step), fresh()
     for seed in range(3):
-        state, _ = step(state, batch(seed))
+        state, _ = counted(state, batch(seed))
     assert len(traces) == 1
 
 
 def test_eight_devices_equal_one():
     """Statistics, gradients and augmentation are of the global batch, however it is cut."""
-    one = jax.jit(lambda s, b: train_step(s, b, recipe=recipe(), optimizer=OPTIMIZER))
-    many = make_parallel("jit", recipe(), OPTIMIZER)
-    state_one, state_many = fresh(recipe()), many.place(fresh(recipe()))
+    one = compiled(RECIPE)
+    many = make_parallel("jit", RECIPE, SGD)
+    state_one, state_many = fresh(), many.place(fresh())
     for seed in range(2):
         state_one, metrics_one = one(state_one, batch(seed))
         state_many, metrics_many = many.train_step(state_many, batch(seed))
@@ -100,7 +60,7 @@ def test_pmap_equals_jit_where_every_device_sees_the_same_images():
     """Then statistics of a device are statistics of all; only n / (n - 1) differs."""
     small = batch(size=BATCH // 8)
     tiled = {name: np.concatenate([value] * 8) for name, value in small.items()}
-    jit, pmap = (make_parallel(kind, PLAIN, OPTIMIZER) for kind in ("jit", "pmap"))
+    jit, pmap = (make_parallel(kind, PLAIN, SGD) for kind in ("jit", "pmap"))
     a, loss_a = jit.train_step(jit.place(fresh(PLAIN)), tiled)
     b, loss_b = pmap.train_step(pmap.place(fresh(PLAIN)), tiled)
     close(loss_a, loss_b, rtol=1e-4)
@@ -122,12 +82,10 @@ def test_pmap_averages_the_gradients_of_its_devices():
 
     gradient = jax.jit(jax.grad(shard_loss))
     params = fresh(PLAIN).params
-    shards = [{name: value[i : i + 2] for name, value in data.items()} for i in range(0, BATCH, 2)]
+    shards = [{name: value[i : i + 4] for name, value in data.items()} for i in range(0, BATCH, 4)]
     expected = jax.tree.map(lambda *parts: sum(parts), *(gradient(params, s) for s in shards))
 
-    sgd = optax.sgd(1.0)
-    pmap = make_parallel("pmap", PLAIN, sgd)
-    start = create_state(jax.random.key(0), PLAIN.model, sgd, (SIZE, SIZE, 1))
+    pmap, start = make_parallel("pmap", PLAIN, SGD), fresh(PLAIN)
     after, _ = pmap.train_step(pmap.place(start), data)
     moved = jax.tree.map(lambda old, new: old - new, start.params, pmap.collect(after).params)
     close(moved, expected, rtol=1e-3, atol=1e-5)
@@ -138,7 +96,7 @@ def test_unknown_labels_change_nothing():
     known, unknown = batch(), batch()
     known["weight"][3] = 0.0
     unknown["label"][3] = np.nan
-    step = jax.jit(lambda s, b: train_step(s, b, recipe=PLAIN, optimizer=OPTIMIZER))
+    step = compiled(PLAIN)
     (a, loss_a), (b, loss_b) = step(fresh(PLAIN), known), step(fresh(PLAIN), unknown)
     close(loss_a, loss_b, rtol=0)
     close(a.params, b.params, rtol=0)
@@ -147,16 +105,15 @@ def test_unknown_labels_change_nothing():
 def test_an_image_mixed_with_an_unknown_one_has_no_weight():
     data = batch()
     data["label"][5] = np.nan
-    _, targets, weights = make_inputs(jax.random.key(0), jax.random.key(1), data, recipe())
+    inputs = jax.jit(functools.partial(make_inputs, recipe=RECIPE))
+    _, targets, weights = inputs(jax.random.key(0), jax.random.key(1), data)
     np.testing.assert_array_equal(np.flatnonzero(weights == 0), [4, 5])
     assert np.isfinite(targets).all()
 
 
 def test_bfloat16_keeps_parameters_losses_and_statistics_in_float32():
-    half = recipe(model=models.DenseNetConfig(**SMALLEST, dtype="bfloat16"))
-    state, metrics = jax.jit(lambda s, b: train_step(s, b, recipe=half, optimizer=OPTIMIZER))(
-        fresh(half), batch()
-    )
+    half = dataclasses.replace(PLAIN, model=dataclasses.replace(MODEL, dtype="bfloat16"))
+    state, metrics = compiled(half)(fresh(half), batch())
     assert {leaf.dtype for leaf in jax.tree.leaves((state.params, state.batch_stats, metrics))} == {
         jnp.dtype("float32")
     }
@@ -180,7 +137,7 @@ def test_batches_that_devices_cannot_share_are_refused():
     with pytest.raises(ValueError, match=r"batch_size must be a multiple of the 8 devices, got 12"):
         check_batch_size("jit", PLAIN, batch_size=12)
     with pytest.raises(ValueError, match=r"pmap mixes within a device"):
-        check_batch_size("pmap", recipe(), batch_size=8)
+        check_batch_size("pmap", RECIPE, batch_size=8)
 
 
 def with_masks(size=BATCH):
@@ -235,7 +192,7 @@ def test_a_segmenter_evaluates_without_masks_but_then_without_a_loss():
 
 FINDINGS = dataclasses.replace(
     PLAIN,
-    model=models.DenseNetConfig(**{**SMALLEST, "num_classes": 3}),
+    model=dataclasses.replace(MODEL, num_classes=3),
     task=MultiLabel(num_findings=3),
 )
 
@@ -251,8 +208,7 @@ def partly_labelled():
 
 def test_a_step_on_findings_is_that_on_their_known_labels_alone():
     """Loss and gradients; what is unknown reaches neither."""
-    data, sgd = partly_labelled(), optax.sgd(1.0)
-    start = create_state(jax.random.key(0), FINDINGS.model, sgd, (SIZE, SIZE, 1))
+    data, start = partly_labelled(), fresh(FINDINGS)
     rows, columns = np.nonzero(~np.isnan(data["label"]))
 
     def known_alone(params):
@@ -263,7 +219,7 @@ def test_a_step_on_findings_is_that_on_their_known_labels_alone():
         return optax.sigmoid_binary_cross_entropy(logits[rows, columns], targets).mean()
 
     loss, gradients = jax.jit(jax.value_and_grad(known_alone))(start.params)
-    step = jax.jit(lambda s, b: train_step(s, b, recipe=FINDINGS, optimizer=sgd))
+    step = compiled(FINDINGS)
     after, metrics = step(start, data)
     assert float(metrics["loss"]) == pytest.approx(float(loss), rel=1e-5)
     moved = jax.tree.map(lambda old, new: old - new, start.params, after.params)
