@@ -18,6 +18,8 @@ _GAP = 45  # from air to tissue (of 255)
 _EVEN, _TAIL = 0.3, 0.5  # quartiles and darkest greys of air differ by less (of what to tissue)
 _SKIN = 0.05, 0.18  # brightness of skin and the fat under it, from air to Otsu's threshold
 _SPREAD = 2.0  # of air, between its quartiles; skin is brighter by more of them
+_SECOND = 0.4  # as large, beside the largest region, is another breast
+_REACHES = 0.98  # share of the film's height and width that an inverted film's air has
 _BRIDGE, _HALO = 9, 11  # widths of what is cut off the breast, and of the air kept around it
 
 
@@ -52,7 +54,7 @@ def outside_breast(
     # What lies between and behind markers on the breast belongs to it.
     body = (bright | _painted(markers, small.shape)) & ~bands
     breast = _largest(cv2.morphologyEx(body.astype(np.uint8), cv2.MORPH_OPEN, square(_BRIDGE)))
-    if breast.mean() < _LEAST:
+    if breast.mean() < _LEAST or _is_all_around(breast, ~bands):
         return burned
     return ~filled(_grown(breast & ~removed, _HALO)) | burned
 
@@ -107,8 +109,16 @@ def _grown(mask: np.ndarray, width: int) -> np.ndarray:
     return cv2.dilate(mask.astype(np.uint8), square(width)) > 0
 
 
+def _is_all_around(breast: np.ndarray, film: np.ndarray) -> bool:
+    """Tell a region that reaches all sides: a breast that fills the film, or air, inverted."""
+    return all(breast.any(axis).sum() >= _REACHES * max(1, film.any(axis).sum()) for axis in (0, 1))
+
+
 def _largest(region: np.ndarray) -> np.ndarray:
+    """The largest region, and another one that is nearly as large: a second breast."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(region)
     if count < 2:
         return np.zeros(region.shape, bool)
-    return labels == 1 + np.argmax(stats[1:, cv2.CC_STAT_AREA])
+    area = stats[:, cv2.CC_STAT_AREA]
+    area[0] = 0
+    return (area >= _SECOND * area.max())[labels]

@@ -49,25 +49,27 @@ def touched(found, breast, burned=np.False_):
 
 @pytest.fixture(scope="module")
 def films():
-    seed, count, size = BREAST_SEED + 1, 12, 384  # other films than those of the published score
+    seed, count = BREAST_SEED + 1, 12  # other films than those of the published score
     return {
-        "plain": list(breast_films(seed, count=count, size=size)),
-        "burned": list(burned_breast_films(seed, count=count, size=size)),
+        "plain": list(breast_films(seed, count=count, size=384)),
+        192: list(burned_breast_films(seed, count=count, size=192)),
+        384: list(burned_breast_films(seed, count=count, size=384)),
     }
 
 
 @pytest.mark.parametrize("equalised", [False, True], ids=["before CLAHE", "after it"])
 def test_artefacts_of_phantoms_go_and_their_breasts_stay(films, equalised):
     removed, hurt = score(films["plain"], kind="breast", equalised=equalised)
-    assert removed >= 0.99
-    assert hurt <= 0.001
+    assert removed >= 0.999
+    assert hurt <= 0.0001
 
 
+@pytest.mark.parametrize("size", [192, 384])
 @pytest.mark.parametrize("equalised", [False, True], ids=["before CLAHE", "after it"])
-def test_nearly_all_that_touches_a_breast_goes(films, equalised):
-    removed, hurt = score(films["burned"], kind="breast", equalised=equalised)
-    assert removed >= 0.98
-    assert hurt <= 0.004
+def test_nearly_all_that_touches_a_breast_goes(films, size, equalised):
+    removed, hurt = score(films[size], kind="breast", equalised=equalised)
+    assert removed >= 0.975
+    assert hurt <= 0.001
 
 
 @pytest.mark.parametrize("grey", [0, 110, 250], ids=["black", "grey", "white"])
@@ -105,6 +107,44 @@ def test_markers_that_touch_the_breast_go_without_it(marker):
         assert touched(found, breast, MARKERS[marker]) <= 0.001 * breast.sum()
 
 
+def test_what_touches_a_plate_and_is_darker_stays():
+    image, breast = mammogram()
+    label = plate(70, 176, 130, 206)
+    chain = stamp(lambda ink: [cv2.circle(ink, (90, 172 - 6 * n), 4, 255, -1) for n in range(6)])
+    image[chain], image[label] = 180, 250
+    found = find_artefacts(image, kind="breast")
+    assert found[label].mean() >= 0.99
+    assert touched(found, breast, label) == 0
+
+
+def test_a_faint_nipple_on_black_air_stays():
+    image, _ = mammogram()
+    breast = cv2.GaussianBlur(image, (0, 0), 1) > 40
+    film = np.where(breast, image, 0).astype(np.uint8)
+    nipple = stamp(lambda ink: cv2.circle(ink, (176, 200), 9, 255, -1)) & ~breast
+    film[nipple] = 8
+    assert not find_artefacts(film, kind="breast")[nipple].any()
+
+
+def test_neither_of_two_breasts_goes():
+    image, breast = mammogram()
+    small = np.full_like(image, 12)
+    small[50:350, :225] = cv2.resize(image, (225, 300), interpolation=cv2.INTER_AREA)
+    where = np.zeros(SHAPE, np.uint8)
+    where[50:350, :225] = cv2.resize(breast.astype(np.uint8), (225, 300))
+    film = np.hstack([image, small[:, ::-1]])
+    found = find_artefacts(film, kind="breast")
+    assert not found[np.hstack([breast, where[:, ::-1] > 0])].any()
+    assert found.mean() > 0.3
+
+
+def test_an_inverted_breast_stays():
+    image, breast = mammogram()
+    image[write("L CC", (215, 50))] = 255
+    for film in (255 - image, clahe(255 - image)):
+        assert touched(find_artefacts(film, kind="breast"), breast) == 0
+
+
 IN_THE_BREAST = {
     "clip": plate(60, 150, 63, 158),
     "wire": stamp(lambda ink: cv2.line(ink, (20, 260), (120, 190), 255, 1, cv2.LINE_AA)),
@@ -139,6 +179,9 @@ EXPOSURES = {
     "dark": lambda image: 0.3 * image,
     "overexposed": lambda image: np.clip(2.0 * image.astype(float), 0, 255),
     "noise": lambda image: image + np.random.default_rng(0).normal(0, 8, image.shape),
+    "extreme noise after CLAHE": lambda image: clahe(
+        np.clip(image + np.random.default_rng(0).normal(0, 15, SHAPE), 0, 255).astype(np.uint8)
+    ),
     "vignette": lambda image: image + np.linspace(0, 25, image.shape[1]),
 }
 
