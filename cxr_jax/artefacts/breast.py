@@ -18,7 +18,7 @@ _GAP = 45  # from air to tissue (of 255)
 _EVEN, _TAIL = 0.3, 0.5  # quartiles and darkest greys of air differ by less (of what to tissue)
 _SKIN = 0.05, 0.18  # brightness of skin and the fat under it, from air to Otsu's threshold
 _SPREAD = 2.0  # of air, between its quartiles; skin is brighter by more of them
-_SECOND = 0.4  # as large, beside the largest region, is another breast
+_SECOND = 0.6  # as wide, beside the largest region, is another breast
 _REACHES = 0.98  # share of the film's height and width that an inverted film's air has
 _BRIDGE, _HALO = 9, 11  # widths of what is cut off the breast, and of the air kept around it
 
@@ -53,7 +53,7 @@ def outside_breast(
     burned = bands | _grown(removed, 3)
     # What lies between and behind markers on the breast belongs to it.
     body = (bright | _painted(markers, small.shape)) & ~bands
-    breast = _largest(cv2.morphologyEx(body.astype(np.uint8), cv2.MORPH_OPEN, square(_BRIDGE)))
+    breast = _breasts(cv2.morphologyEx(body.astype(np.uint8), cv2.MORPH_OPEN, square(_BRIDGE)))
     if breast.mean() < _LEAST or _is_all_around(breast, ~bands):
         return burned
     return ~filled(_grown(breast & ~removed, _HALO)) | burned
@@ -114,11 +114,13 @@ def _is_all_around(breast: np.ndarray, film: np.ndarray) -> bool:
     return all(breast.any(axis).sum() >= _REACHES * max(1, film.any(axis).sum()) for axis in (0, 1))
 
 
-def _largest(region: np.ndarray) -> np.ndarray:
-    """The largest region, and another one that is nearly as large: a second breast."""
+def _breasts(region: np.ndarray) -> np.ndarray:
+    """The largest region, and another one that is nearly as wide; a strip of fog is narrower."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(region)
     if count < 2:
         return np.zeros(region.shape, bool)
-    area = stats[:, cv2.CC_STAT_AREA]
-    area[0] = 0
-    return (area >= _SECOND * area.max())[labels]
+    inside = cv2.distanceTransform(np.pad(region, 1), cv2.DIST_L2, 3)[1:-1, 1:-1]
+    radius = np.zeros(count, np.float32)
+    np.maximum.at(radius, labels[region > 0], inside[region > 0])
+    largest = 1 + np.argmax(stats[1:, cv2.CC_STAT_AREA])
+    return (radius >= _SECOND * radius[largest])[labels]
