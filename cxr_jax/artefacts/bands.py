@@ -75,7 +75,8 @@ def find_bands(
             for scale in _SOFT[kind]:
                 if deep // scale >= _LEAST:
                     rims.append(_add_even(band[:deep], strip, kind, scale))
-            depths[turn] = np.max([depths[turn], *rims], axis=0)
+            if _LAYERS[kind] > 1:  # else no side depends on the one before it
+                depths[turn] = np.max([depths[turn], *rims], axis=0)
         if (known == found).all():
             break
     return found

@@ -25,7 +25,7 @@ _FALL, _DARK = 0.08, 0.75  # darker than the marker by this on this share of wha
 _DARKER = 0.25  # than a marker is the tissue that it is joined with
 _PAPER = 0.6  # a plate's share that no letter covers
 _NEAR = 0.16  # from a side of the film (fraction of the side)
-_FINE = 300  # pixels of the side
+_FINE, _COARSE = 300, 128  # pixels of the side
 _SQUARE, _STROKES = 0.84, 0.80  # fills more of its rectangle, or less of its hull
 
 
@@ -115,7 +115,8 @@ def find_markers(film: Float32[np.ndarray, "height width"]) -> list[Marker]:
 def _least_brightness(marker: Marker, side: int) -> float:
     if marker.length >= _LONG:
         return _WHITE
-    if marker.is_plate or marker.ink >= _INK or marker.sharpness >= _SHARPEST:
+    plain = marker.is_plate or marker.ink >= _INK or marker.sharpness >= _SHARPEST
+    if plain and side >= _COARSE:
         return _BRIGHT
     # Coarse pixels make skin and nipple as sharp as a marker is; it must be brighter there.
     return _BRIGHT * (SIDE / side) ** 0.5
