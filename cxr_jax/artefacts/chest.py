@@ -37,6 +37,7 @@ class _Rule(NamedTuple):
     side: float  # its longest, at most (fraction of the film's)
     density: float = 0.15  # of the rectangle around it, at least; leads and necklaces are sparse
     whole: bool = False  # the film's edge does not cut it
+    fine: float = 0.0  # share of it that is less than three pixels wide, at least
 
 
 _STRONG = _Rule(
@@ -77,6 +78,18 @@ _DISC = _Rule(
     density=0.70,
     whole=True,
 )
+_PRINT = _Rule(
+    contrast=0.1,
+    slope=0.1,
+    sharpness=0.30,
+    spill=0.37,
+    unrest=0.85,
+    area=150,
+    side=_LONGEST,
+    density=0.25,
+    whole=True,
+    fine=0.85,
+)
 _WHITE = (_STRONG, _FAINT, _ASTRIDE, _RING, _DISC)
 _BOX = _Rule(
     contrast=0.04,
@@ -108,6 +121,7 @@ class _Parts(NamedTuple):
     area: np.ndarray
     side: np.ndarray
     density: np.ndarray
+    fine: np.ndarray
 
     def obey(self, rule: _Rule, scale: float) -> np.ndarray:
         """Which parts are marks by that rule, on a film `scale` times SIDE large."""
@@ -123,6 +137,7 @@ class _Parts(NamedTuple):
             & (self.unrest <= rule.unrest * self.contrast)
             & (self.area >= rule.area * scale**2)
             & (self.side <= rule.side)
+            & (self.fine >= rule.fine)
         )
 
 
@@ -161,17 +176,19 @@ def _chosen(levels: list[_Parts], rules: tuple[_Rule, ...]) -> np.ndarray:
     scale = max(shape) / SIDE
     contrast = np.zeros(shape, np.float32)
 
-    def add(parts: _Parts, chosen: np.ndarray) -> None:
+    def add(parts: _Parts, chosen: np.ndarray, growth: float = _GROWTH) -> None:
         if not chosen.any():
             return
         size = np.bincount(parts.labels.ravel(), minlength=len(chosen))
         known = np.bincount(parts.labels[contrast > 0], minlength=len(chosen))
         # What has grown that much from level to level has run into something else.
-        chosen = chosen & (size <= np.where(known > 0, _GROWTH * known, np.inf))
+        chosen = chosen & ((known == 0) | (size <= growth * np.maximum(known, 1)))
         np.maximum(contrast, np.where(chosen, parts.contrast, 0)[parts.labels], out=contrast)
 
     for parts in levels:
         add(parts, np.any([parts.obey(rule, scale) for rule in rules], axis=0))
+        if not parts.black:
+            add(parts, parts.obey(_PRINT, scale), growth=np.inf)  # letters run into words
     if contrast.any():
         reach = square(2 * int(_REACH * max(shape)) + 1)
         near = cv2.dilate((contrast > 0).astype(np.uint8), reach) > 0
@@ -228,6 +245,7 @@ def _measured(
     # What is between the strokes of a letter and the letters of a word does not surround it.
     close = cv2.morphologyEx(joined, cv2.MORPH_CLOSE, square(_GAP))
     ring = cv2.dilate(close, square(3)).ravel()[at] == 0
+    thick = (cv2.erode(core, square(3)) & joined).ravel()[at] > 0
     rim = (cv2.morphologyEx(core, cv2.MORPH_GRADIENT, square(3)) & joined).ravel()[at] > 0
     count = len(stats)
     bright = _means(value[inside], label[inside], count)
@@ -246,6 +264,7 @@ def _measured(
         unrest=np.sqrt(np.maximum(unrest, 0)),
         area=area,
         side=side,
+        fine=1 - np.bincount(label[thick], minlength=count) / np.maximum(area, 1),
         density=area / np.maximum((stats[:, 2] - 2) * (stats[:, 3] - 2), 1),
     )
 
