@@ -36,7 +36,9 @@ _FLAT = 0.015  # or from the grey near by
 _BLACK, _PURE = 0.03, 0.9  # this share of a scanned collimator border is as black
 _BRIGHTER, _EVERYWHERE = 0.03, 0.87  # on this share of its rim a band is brighter than air
 _JUMP = 0.008  # of the grey range: no constant band has it
-_WRITTEN, _CROSSED = 0.25, 0.115  # share of a constant band, and of its rim, that is not, at most
+_WRITTEN = 0.25  # share of a constant band, and of its rim, that is not, at most
+_CROSSED = 0.09  # and of its rim where what is not goes on to the side
+_QUIET = 0.05  # share of a piece that changes
 _SOFT = {"breast": (1,), "chest": (1, 2, 4)}  # pixels over which a rim may fade, about
 _WHITE_SEEN = {"breast": 0.5, "chest": 0.25}  # and of those that see a rim between white and white
 _BEYOND = {"breast": 0.0, "chest": 0.5}  # pixels of the image taken beyond a constant band's rim
@@ -123,9 +125,14 @@ def _add_constant(
         rim = np.polyval(line, at)
         if hidden.any() and np.median((rim - hidden)[hidden > 0]) < _LAYER:
             break
-        beside = np.clip(np.round(rim).astype(int) - 2, 1, len(band) - 1), np.arange(_PIECES)
+        beside, outer = (
+            plane[np.clip(np.round(depth).astype(int), 1, len(band) - 1), np.arange(_PIECES)]
+            for plane, depth in ((change, rim - 2), (changed, (3 * hidden + rim) / 4))
+        )
         written = np.mean(changed[(row < rim) & (row >= hidden)])
-        if written <= _WRITTEN and np.mean(change[beside]) <= _CROSSED:
+        # What is written ends before the side, where body and air go on to it.
+        on = np.mean(beside * (outer > _QUIET))
+        if written <= _WRITTEN and np.mean(beside) <= _WRITTEN and on <= _CROSSED:
             rim = _rim(line, band.shape[1])
             band |= row < rim + beyond
             return rim

@@ -38,6 +38,7 @@ class _Rule(NamedTuple):
     density: float = 0.15  # of the rectangle around it, at least; leads and necklaces are sparse
     whole: bool = False  # the film's edge does not cut it
     fine: float = 0.0  # share of it that is less than three pixels wide, at least
+    wide: float = 0.0  # width / height, at least
 
 
 _STRONG = _Rule(
@@ -81,7 +82,7 @@ _DISC = _Rule(
 _PRINT = _Rule(
     contrast=0.1,
     slope=0.1,
-    sharpness=0.30,
+    sharpness=0.33,
     spill=0.37,
     unrest=0.85,
     area=150,
@@ -89,7 +90,10 @@ _PRINT = _Rule(
     density=0.25,
     whole=True,
     fine=0.85,
+    wide=1.8,
 )
+_STROKES = _PRINT._replace(sharpness=0.30, spill=0.15, unrest=0.45, wide=0.0)
+_ALONE = (_PRINT, _STROKES)  # are marks whatever is known of a part: letters run into words
 _WHITE = (_STRONG, _FAINT, _ASTRIDE, _RING, _DISC)
 _BOX = _Rule(
     contrast=0.04,
@@ -122,6 +126,7 @@ class _Parts(NamedTuple):
     side: np.ndarray
     density: np.ndarray
     fine: np.ndarray
+    wide: np.ndarray
 
     def obey(self, rule: _Rule, scale: float) -> np.ndarray:
         """Which parts are marks by that rule, on a film `scale` times SIDE large."""
@@ -138,6 +143,7 @@ class _Parts(NamedTuple):
             & (self.area >= rule.area * scale**2)
             & (self.side <= rule.side)
             & (self.fine >= rule.fine)
+            & (self.wide >= rule.wide)
         )
 
 
@@ -186,9 +192,9 @@ def _chosen(levels: list[_Parts], rules: tuple[_Rule, ...]) -> np.ndarray:
         np.maximum(contrast, np.where(chosen, parts.contrast, 0)[parts.labels], out=contrast)
 
     for parts in levels:
-        add(parts, np.any([parts.obey(rule, scale) for rule in rules], axis=0))
+        add(parts, _any(parts, rules, scale))
         if not parts.black:
-            add(parts, parts.obey(_PRINT, scale), growth=np.inf)  # letters run into words
+            add(parts, _any(parts, _ALONE, scale), growth=np.inf)
     if contrast.any():
         reach = square(2 * int(_REACH * max(shape)) + 1)
         near = cv2.dilate((contrast > 0).astype(np.uint8), reach) > 0
@@ -196,6 +202,10 @@ def _chosen(levels: list[_Parts], rules: tuple[_Rule, ...]) -> np.ndarray:
             is_near = np.bincount(parts.labels[near], minlength=len(parts.area)) > 0
             add(parts, is_near & parts.obey(_BESIDE, scale))
     return contrast
+
+
+def _any(parts: _Parts, rules: tuple[_Rule, ...], scale: float) -> np.ndarray:
+    return np.any([parts.obey(rule, scale) for rule in rules], axis=0)
 
 
 def _parts(
@@ -265,6 +275,7 @@ def _measured(
         area=area,
         side=side,
         fine=1 - np.bincount(label[thick], minlength=count) / np.maximum(area, 1),
+        wide=(stats[:, 2] - 2) / np.maximum(stats[:, 3] - 2, 1),
         density=area / np.maximum((stats[:, 2] - 2) * (stats[:, 3] - 2), 1),
     )
 
