@@ -83,3 +83,27 @@ def test_dark_air_that_ends_at_a_straight_flank_is_none_on_a_chest_film():
     noise = np.random.default_rng(2).integers(2, 9, image.shape, np.uint8)
     image = np.where((column < 60) & ~shoulder, noise, np.maximum(image, 90))
     assert not find_bands(image, kind="chest").any()
+
+
+def border_on_air(depth):
+    """A constant border that hardly stands out of noisy air: it shows by being constant."""
+    air = np.random.default_rng(3).integers(20, 30, (512, 512), np.uint8)
+    row = np.arange(512)[:, None]
+    return np.where(row < depth, np.uint8(25), np.where(row < 150, air, film((512, 512))))
+
+
+@pytest.mark.parametrize("turn", range(4))
+def test_a_border_behind_an_edge_is_found(turn):
+    image = np.where(band((512, 512), 15, 0.02), np.uint8(255), border_on_air(40))
+    found = np.rot90(find_bands(np.rot90(image, turn), kind="chest"), -turn)
+    assert found[:39].mean() > 0.99
+    assert not found[43:].any()
+
+
+def test_what_is_written_across_a_bands_rim_does_not_hide_it():
+    image = border_on_air(32)
+    for line in (22, 36):
+        cv2.putText(image, "25.11.2026 08:15", (10, line), cv2.FONT_HERSHEY_SIMPLEX, 0.5, 255, 1)
+    found = find_bands(image, kind="chest")
+    assert found[:31].all()
+    assert not found[35:].any()
