@@ -61,9 +61,10 @@ def find_bands(
     found = np.zeros(small.shape, bool)
     # How deep they are along each side; the sides follow each other around the film.
     depths = [np.zeros(small.shape[1 - turn % 2]) for turn in range(4)]
+    turns = list(range(4))
     for _ in range(_LAYERS[kind]):
-        known = found.copy()
-        for turn in range(4):
+        deepened = []
+        for turn in turns:
             film, band = np.rot90(small, turn), np.rot90(found, turn)  # views; the side is on top
             deep = int(_DEEPEST * len(film))
             if min(deep, film.shape[1]) < _LEAST:
@@ -77,10 +78,12 @@ def find_bands(
             for scale in _SOFT[kind]:
                 if deep // scale >= _LEAST:
                     rims.append(_add_even(band[:deep], strip, kind, scale))
-            if _LAYERS[kind] > 1:  # else no side depends on the one before it
-                depths[turn] = np.max([depths[turn], *rims], axis=0)
-        if (known == found).all():
-            break
+            depth = np.max([depths[turn], *rims], axis=0)
+            # Where one layer is sought, no side depends on the one before it.
+            if _LAYERS[kind] > 1 and (depth > depths[turn]).any():
+                depths[turn] = depth
+                deepened.append(turn)
+        turns = deepened
     return found
 
 
@@ -100,9 +103,11 @@ def _uncovered(
     column = np.clip(np.arange(columns), round(left / pixel), max(0, last - round(right / pixel)))
     at = np.minimum((column * pixel).astype(int), len(depth) - 1)
     first = np.minimum(np.ceil(depth[at] / pixel).astype(int), rows - 1)
-    if not (first.any() or left or right):
-        return np.ascontiguousarray(film)
-    return film[np.maximum(np.arange(rows)[:, None], first), np.minimum(column, last)]
+    column = np.minimum(column, last)
+    shown = film[:, column] if left or right else film.copy()
+    deepest = np.arange(first.max())[:, None]
+    shown[: len(deepest)] = film[np.maximum(deepest, first), column]
+    return shown
 
 
 def _add_constant(
