@@ -1,36 +1,33 @@
 """Bands along a film's sides: its edges, collimator borders, shutters, frames, stripes of light.
 
-A band is even along its side and ends in a sharp straight line beside it, which is sought as in a
-Hough transform: the pieces of a side vote for its depth and slope. It shows by its grey, or by
-being constant to the last bit, whatever its grey, where air and body are noisy.
+A band is even along its side and ends in a sharp straight line beside it (`lines.py`). It shows by
+its grey, or by being constant to the last bit, whatever its grey, where air and body are noisy. On
+a chest film another may lie behind it: what is known is covered by the film inside of it.
 """
 
-import functools
 import math
-from collections.abc import Iterator
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Shaped
+from jaxtyping import Bool, Float, Shaped
 
 from cxr_jax.artefacts.film import normalised
+from cxr_jax.artefacts.lines import (
+    AIR,
+    PIECES,
+    SEEN,
+    STRAIGHT,
+    WHITE,
+    averaged,
+    find_lines,
+    middles,
+)
 
 _DEEPEST = 0.3  # fraction of the side
 _LAYERS = {"breast": 1, "chest": 3}  # of bands, one behind the other, at most
 _LAYER = 4  # pixels deep, at least, behind another
 _FADES = 2  # pixels over which a band may end
 _LEAST = 16  # pixels of a strip in which lines are sought
-_PIECES = 32  # of a side; the film is averaged along each
-_SLOPES = np.linspace(-0.04, 0.04, 17)
-_STEP = 0.06  # at a band's rim (fraction of the grey range over two pixels)
-_NOISE = 4  # medians of all steps that it is more than
-_SHARP = 0.6  # of the greys' range within three pixels, share that this step is
-_VOTES = 0.6  # share of the pieces that see the rim, of those in which it would be seen
-_SEEN = 0.25  # and of all pieces
-_CHANGES = 6  # of the step's sign along a rim
-_STRAIGHT = 0.8  # pixels that a piece's rim may lie off the line
-_AIR, _BLACKER = 0.15, 0.006  # air beside a black band, and how much darker that is
-_WHITE = 0.9  # dense tissue beside a white band
 _SAME, _SHARE = 0.08, 0.8  # this share of a band differs by less from its usual grey at that depth
 _FLAT = 0.015  # or from the grey near by
 _BLACK, _PURE = 0.03, 0.9  # this share of a scanned collimator border is as black
@@ -123,15 +120,15 @@ def _add_constant(
     # Whole rows of one value are no film, even if they are few and air is as dark.
     rows = int(np.argmax(np.ptp(whole, axis=1) > jump))
     band[: math.ceil(rows * pixel)] = True
-    row, at = np.arange(len(band))[:, None], _middles(band.shape[1] / _PIECES)
+    row, at = np.arange(len(band))[:, None], middles(band.shape[1] / PIECES)
     change, changed = _changes(whole, band.shape, jump)
     hidden = hidden[np.round(at + (len(hidden) - 1) / 2).astype(int)]
-    for line in _lines(changed, at, 1.0):  # no white hides changes
+    for line in find_lines(changed, at, 1.0):  # no white hides changes
         rim = np.polyval(line, at)
         if hidden.any() and np.median((rim - hidden)[hidden > 0]) < _LAYER:
             break
         beside, outer = (
-            plane[np.clip(np.round(depth).astype(int), 1, len(band) - 1), np.arange(_PIECES)]
+            plane[np.clip(np.round(depth).astype(int), 1, len(band) - 1), np.arange(PIECES)]
             for plane, depth in ((change, rim - 2), (changed, (3 * hidden + rim) / 4))
         )
         written = np.mean(changed[(row < rim) & (row >= hidden)])
@@ -150,9 +147,9 @@ def _add_even(band: np.ndarray, strip: np.ndarray, kind: str, scale: int) -> np.
     `band` is what is known.
     """
     deep, length = strip.shape
-    row, at = np.arange(deep)[:, None], _middles(length / _PIECES / scale)
-    grey = _averaged(strip, deep // scale)
-    for line in _lines(grey, at, _WHITE_SEEN[kind]):
+    row, at = np.arange(deep)[:, None], middles(length / PIECES / scale)
+    grey = averaged(strip, deep // scale)
+    for line in find_lines(grey, at, _WHITE_SEEN[kind]):
         rim, start = scale * _rim(line, length, scale), np.zeros(length)
         if kind == "chest":
             if not _is_no_air(np.where(band, np.nan, strip), rim):
@@ -165,18 +162,6 @@ def _add_even(band: np.ndarray, strip: np.ndarray, kind: str, scale: int) -> np.
             if not start.any():
                 return rim
     return np.zeros(length)
-
-
-def _averaged(film: Float32[np.ndarray, "height width"], deep: int) -> np.ndarray:
-    """The mean of each piece at each of that many depths."""
-    # In two steps, because OpenCV is fast where all sizes divide.
-    pieces = cv2.resize(film, (_PIECES, len(film)), interpolation=cv2.INTER_AREA)
-    return cv2.resize(pieces, (_PIECES, deep), interpolation=cv2.INTER_AREA)
-
-
-def _middles(width: float) -> Float[np.ndarray, "piece"]:
-    """Where the middles of pieces of that width lie, from the middle of the side."""
-    return (np.arange(_PIECES) - (_PIECES - 1) / 2) * width
 
 
 def _rim(line: np.ndarray, length: int, scale: int = 1) -> Float[np.ndarray, "length"]:
@@ -197,91 +182,11 @@ def _changes(
     changes[: film.shape[1] // shape[1]] = 0
     first = np.where(changes.any(axis=0), cv2.reduceArgMax(changes, 0)[0], len(changes))
     here, up_to_here = (
-        _averaged(plane.astype(np.float32), shape[0])
+        averaged(plane.astype(np.float32), shape[0])
         for plane in (changes, np.arange(len(changes))[:, None] >= first)
     )
     up_to_here[0] = up_to_here[1]
     return here, up_to_here
-
-
-def _lines(
-    pieces: Float32[np.ndarray, "depth piece"], at: Float[np.ndarray, "piece"], white_seen: float
-) -> Iterator[Float[np.ndarray, "2"]]:
-    """The straight lines that pieces of a side step at, the deepest first."""
-    step, ends, white, tissue = _steps(pieces)
-    rows, reach = _courses(len(pieces), float(at[1] - at[0]))
-    # Most depths have too few steps within any line's reach.
-    near = cv2.dilate(ends.astype(np.uint8), np.ones((2 * reach + 1, 1), np.uint8))
-    depths = np.flatnonzero(near[:-1].sum(axis=1) >= _SEEN * _PIECES)
-    courses = rows[depths], np.arange(_PIECES)
-    # The three counts, none above _PIECES, in one sum.
-    votes = (ends + (white.astype(np.uint32) << 8) + (tissue.astype(np.uint32) << 16))[courses]
-    votes = votes.sum(axis=2, dtype=np.uint32)
-    seen, white, tissue = ((votes >> bits & 255) / _PIECES for bits in (0, 8, 16))
-    elected = (seen >= _VOTES) | ((white >= white_seen) & (white >= _VOTES * (1 - tissue)))
-    if not elected.any():
-        return
-    strength = np.zeros((len(pieces), len(_SLOPES)), np.float32)
-    strength[depths] = elected * np.minimum(np.abs(step), 4 * _STEP)[courses].sum(axis=2)
-    tried = set()
-    for depth in depths[elected.any(axis=1)][::-1]:
-        first = max(0, depth - 3)
-        best = strength[first : depth + 1]
-        start, slope = np.unravel_index(np.argmax(best), best.shape)
-        if (first + start, slope) in tried:
-            continue
-        tried.add((first + start, slope))
-        line = _fitted(step, first + start + _SLOPES[slope] * at, at)
-        if line is not None:
-            yield line
-
-
-@functools.lru_cache(maxsize=32)
-def _courses(deep: int, width: float) -> tuple[np.ndarray, int]:
-    """The row of each line at each piece, by its depth and slope; row `deep` is off. And how far
-    from its depth a line gets."""
-    offset = _SLOPES[:, None] * _middles(width)
-    rows = np.round(np.arange(deep)[:, None, None] + offset).astype(int)
-    return np.where((rows >= 0) & (rows < deep), rows, deep), math.ceil(offset.max())
-
-
-def _steps(pieces: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Steps to the next depth; whether a band ends there, a white one, or white tissue follows on
-    white, which hides an end. The last row, of zeros, is off the pieces."""
-    padded = np.pad(pieces, ((3, 3), (0, 0)), mode="edge")
-    shifted = np.stack([padded[n : n + len(pieces)] for n in range(7)])  # 3 is not shifted
-    step = shifted[4] - shifted[3]
-    wide_step = np.maximum(np.abs(shifted[5] - shifted[3]), np.abs(shifted[4] - shifted[2]))
-    outer, inner = shifted[1:3].mean(axis=0), shifted[4:6].mean(axis=0)
-    blacker = (inner < _AIR) & (inner - outer > _BLACKER)
-    noise = _NOISE * np.median(np.abs(step))
-    ends = ((wide_step > max(_STEP, noise)) | blacker) & (
-        wide_step > _SHARP * np.ptp(shifted, axis=0)
-    )
-    ends = cv2.dilate(ends.astype(np.uint8), np.ones((3, 1), np.uint8)) > 0
-    white = outer > _WHITE
-    planes = step, ends, ends & white, ~ends & white & (inner > _WHITE)
-    return tuple(np.pad(plane, ((0, 1), (0, 0))) for plane in planes)
-
-
-def _fitted(step: np.ndarray, line: np.ndarray, at: np.ndarray) -> np.ndarray | None:
-    """Fit the line to a fraction of a pixel; None where the steps bend away from it."""
-    depth = np.arange(len(step))[:, None]
-    near = np.where(np.abs(depth - line) <= 2.5, step, 0)
-    total = np.abs(near).sum(axis=0)
-    seen = total > _BLACKER
-    if seen.sum() < _SEEN * len(at):
-        return None
-    place, at = (np.abs(near) * depth).sum(axis=0)[seen] / total[seen], at[seen]
-    brighter = near.sum(axis=0)[seen] > 0
-    keep = np.ones(len(at), bool)
-    for _ in range(2):
-        fit = np.polyfit(at[keep], place[keep], 1)
-        keep = np.abs(np.polyval(fit, at) - place) < _STRAIGHT
-        if keep.mean() < _VOTES or keep.sum() < _SEEN * len(line):
-            return None
-    # A grey band is darker than the breast and brighter than air; tissue changes more often.
-    return fit if np.count_nonzero(np.diff(brighter[keep])) <= _CHANGES else None
 
 
 def _beside(strip: np.ndarray, rim: np.ndarray, by: int = 3) -> tuple[np.ndarray, np.ndarray]:
@@ -295,7 +200,7 @@ def _is_crossed(strip: np.ndarray, rim: np.ndarray) -> bool:
     """Tell air from a black band: the skin's arc, or a label beside it, gets over the line."""
     outside, _ = _beside(strip, rim, by=2)
     usual = np.median(outside)
-    return bool(usual < _AIR and np.mean(outside < usual + _BRIGHTER) < _SHARE)
+    return bool(usual < AIR and np.mean(outside < usual + _BRIGHTER) < _SHARE)
 
 
 def _start(strip: np.ndarray, rim: np.ndarray) -> np.ndarray:
@@ -304,12 +209,12 @@ def _start(strip: np.ndarray, rim: np.ndarray) -> np.ndarray:
     row, x = np.arange(len(strip))[:, None], np.arange(strip.shape[1])
     darker = (strip < (outside + inside) / 2) & (row < rim - 2)
     start = np.where(darker, row + 1, 0).max(axis=0)
-    seen = (inside <= _WHITE) & (outside > inside + _BRIGHTER)
+    seen = (inside <= WHITE) & (outside > inside + _BRIGHTER)
     if seen.sum() < 8:
         return np.zeros(len(x))
     fit, keep = np.polyfit(x[seen], start[seen], 1), seen
     for _ in range(3):
-        keep = seen & (np.abs(np.polyval(fit, x) - start) < 4 * _STRAIGHT)
+        keep = seen & (np.abs(np.polyval(fit, x) - start) < 4 * STRAIGHT)
         if keep.sum() < _EVERYWHERE * seen.sum():
             return np.zeros(len(x))
         fit = np.polyfit(x[keep], start[keep], 1)
@@ -334,8 +239,8 @@ def _is_even(strip: np.ndarray, inside: np.ndarray) -> bool:
 def _is_no_air(strip: np.ndarray, rim: np.ndarray) -> bool:
     """Tell a white edge or a collimator's black from air that ends at a straight flank."""
     outside, inside = _beside(strip, rim)
-    brighter, white = outside > inside + _BRIGHTER, np.minimum(outside, inside) > _WHITE
+    brighter, white = outside > inside + _BRIGHTER, np.minimum(outside, inside) > WHITE
     return bool(
-        (np.mean(brighter) >= _SEEN and np.mean(brighter | white) >= _EVERYWHERE)
+        (np.mean(brighter) >= SEEN and np.mean(brighter | white) >= _EVERYWHERE)
         or np.mean(outside <= _BLACK) >= _PURE
     )
