@@ -80,7 +80,15 @@ def find_bands(
             if _LAYERS[kind] > 1 and (depth > depths[turn]).any():
                 depths[turn] = depth
                 deepened.append(turn)
-        turns = deepened
+        # Sides to search again: a band hides what lies behind it and, beside it, a side's ends.
+        turns = sorted(
+            {
+                side
+                for turn in deepened
+                for side in (turn, turn - 1, (turn + 1) % 4)
+                if 0 <= side <= turn
+            }
+        )
     return found
 
 

@@ -21,20 +21,22 @@ def body(plain):
     return next(film.image for film in plain if not film.artefacts.any())
 
 
-@pytest.mark.parametrize(("equalised", "least"), [(False, 0.99), (True, 0.97)])
+@pytest.mark.parametrize(("equalised", "least"), [(False, 0.998), (True, 0.998)])
 def test_what_is_burned_in_goes_and_the_body_stays(plain, equalised, least):
     removed, touched = score(plain, kind="chest", equalised=equalised)
     assert removed >= least
-    assert touched <= 0.001
+    assert touched <= 0.0002
 
 
-def test_small_films_are_cleaned_too():
-    removed, touched = score(chest_films(SEED, count=20, size=192), kind="chest", equalised=False)
-    assert removed >= 0.98
-    assert touched <= 0.001
+@pytest.mark.parametrize(("equalised", "least"), [(False, 0.996), (True, 0.985)])
+def test_small_films_are_cleaned_too(equalised, least):
+    films = chest_films(SEED, count=20, size=192)
+    removed, touched = score(films, kind="chest", equalised=equalised)
+    assert removed >= least
+    assert touched <= 0.0004
 
 
-@pytest.mark.parametrize(("equalised", "least"), [(False, 0.95), (True, 0.90)])
+@pytest.mark.parametrize(("equalised", "least"), [(False, 0.967), (True, 0.98)])
 def test_most_of_all_sorts_of_artefacts_goes(equalised, least):
     films = burned_films(SEED, count=8, size=SIDE)
     removed, touched = score(films, kind="chest", equalised=equalised)
