@@ -80,7 +80,7 @@ def find_bands(
             if _LAYERS[kind] > 1 and (depth > depths[turn]).any():
                 depths[turn] = depth
                 deepened.append(turn)
-        # Sides to search again: a band hides what lies behind it and, beside it, a side's ends.
+        # A band hides what lies behind it and, beside it, the ends of a side searched before.
         turns = sorted(
             {
                 side
