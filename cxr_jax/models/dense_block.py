@@ -121,13 +121,13 @@ def _backward(options: Options, saved: Any, gradients: Any) -> Any:
         d_reduced, d_second, d_norm2 = activate_gradient(reduced, second, layer["norm2"], d_active)
         if batch is not None:
             d_reduced += moments_gradient(reduced, second, d_second)
+        d_reduced = d_reduced.astype(reduced.dtype)
         active = activate(x, first, layer["norm1"])
         d_active, d_conv1 = multiply_gradient(active, layer["conv1"]["kernel"], d_reduced)
-        # So that a TPU sums the gradients of the norm while it makes d_x.
-        d_x, d_first, d_norm1 = jax.lax.optimization_barrier(
-            activate_gradient(x, first, layer["norm1"], d_active)
-        )
-        d_maps = d_maps[..., :channels] + d_x
+        d_x, d_first, d_norm1 = activate_gradient(x, first, layer["norm1"], d_active)
+        d_maps = (d_maps[..., :channels] + d_x).astype(maps.dtype)
+        # A TPU then sums the gradients of the norm, and of the maps, while it multiplies.
+        d_maps, d_first, d_norm1 = jax.lax.optimization_barrier((d_maps, d_first, d_norm1))
         if batch is not None:
             d_batch = jax.tree.map(jnp.add, d_batch.cut(0, channels), d_first)
         d_convs = {"conv1": {"kernel": d_conv1}, "conv2": {"kernel": d_conv2}}

@@ -57,13 +57,15 @@ def multiply_gradient(
     kernel: Float[Array, "channel feature"],
     gradient: Float[Array, "batch height width feature"],
 ) -> tuple[Array, Array]:
-    """Pull a gradient back to x and kernel.
+    """Pull a gradient back to x, in float32, and to the kernel.
 
-    Contracts pixels in both, where what JAX derives would transpose one of them first.
+    Contracts pixels in both, where what JAX derives would transpose one of them first. In float32,
+    because a TPU writes what is rounded before it sums it.
     """
     pixels = x.reshape(-1, x.shape[-1]), gradient.reshape(-1, gradient.shape[-1])
     d_kernel = jax.lax.dot_general(*pixels, (((0,), (0,)), ((), ())))
-    return gradient @ kernel.T.astype(x.dtype), d_kernel.astype(kernel.dtype)
+    d_x = jnp.matmul(gradient, kernel.T.astype(x.dtype), preferred_element_type=jnp.float32)
+    return d_x, d_kernel.astype(kernel.dtype)
 
 
 def convolve(
@@ -216,15 +218,14 @@ def activate_gradient(
     norm: Mapping[str, Array],
     gradient: Float[Array, "batch height width channel"],
 ) -> tuple[Array, Moments, Mapping[str, Array]]:
-    """Pull a gradient back to x, batch and norm."""
+    """Pull a gradient back to x, in float32, batch and norm."""
     root = jax.lax.rsqrt(batch.var + EPSILON)
     factor = norm["scale"] * root
     gradient = jnp.where(normalise(x, batch, **norm) > 0, gradient, 0).astype(jnp.float32)
     d_bias = gradient.sum((0, 1, 2))
     d_factor = (gradient * x).sum((0, 1, 2)) - batch.mean * d_bias
-    d_x = (gradient * factor).astype(x.dtype)
     d_batch = Moments(-factor * d_bias, -0.5 * d_factor * factor * root * root)
-    return d_x, d_batch, {"scale": d_factor * root, "bias": d_bias}
+    return gradient * factor, d_batch, {"scale": d_factor * root, "bias": d_bias}
 
 
 @functools.partial(jax.jit, static_argnames="count")
