@@ -12,7 +12,6 @@ from typing import Any
 from absl import app, flags, logging
 
 from cxr_jax.errors import CxrError
-from cxr_jax.host_memory import keep_freed_memory
 from cxr_jax.preprocess import Crop
 from cxr_jax.training import Config, fit
 
@@ -51,7 +50,6 @@ def main(preset: Config, *, datasets: Datasets) -> None:
       preset: the recipe; each of its fields with a help text becomes a flag.
       datasets: flags whose default differs on a data set, such as {"phantom": {"epochs": 4}}.
     """
-    keep_freed_memory()
     options = {option.flag: option for option in options_of(preset)}
     _define(options.values(), datasets)
     app.run(lambda arguments: _run(arguments, preset, options, datasets))

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from absl import logging
 
 from cxr_jax.errors import CxrError
-from cxr_jax.host_memory import keep_freed_memory
 
 COMMANDS = {
     "predict": "say of images what a run makes of them: probability, decision, Grad-CAM",
@@ -32,7 +31,6 @@ def main(argv: Sequence[str] | None = None) -> int:
       The exit status: 0, or 1 where something could not be done, which is said on stderr. Arguments
       that make no sense end the process with status 2, as argparse does.
     """
-    keep_freed_memory()
     argv = sys.argv[1:] if argv is None else list(argv)
     parser = argparse.ArgumentParser(prog="cxr", description="Put runs of cxr_jax to use.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")

@@ -1,13 +1,12 @@
 """DenseNet-121, ours and torchvision's, side by side: tables in Markdown.
 
-python -m experiments.benchmark.densenet [--no_compile] [--default_malloc]
+python -m experiments.benchmark.densenet [--no_compile]
 
 The same batch, loss and optimizer, on all cores that the process may use (`taskset` gives it
-fewer). All keep what memory they free, as our experiments do, which helps torch more than us;
---default_malloc leaves that out. A training step is forward pass, backward pass, running statistics
-and Adam. The contestants take turns, so that what disturbs the machine disturbs them alike. It
-takes about ten minutes, on Linux; half of them is torch.compile, which --no_compile leaves out.
-`pip install -e '.[benchmark]'` installs torch.
+fewer). A training step is forward pass, backward pass, running statistics and Adam. The contestants
+take turns, so that what disturbs the machine disturbs them alike. It takes about ten minutes, on
+Linux; half of them is torch.compile, which --no_compile leaves out. `pip install -e '.[benchmark]'`
+installs torch.
 """
 
 import argparse
@@ -31,7 +30,6 @@ import torch
 import torchvision
 
 from cxr_jax import models
-from cxr_jax.host_memory import keep_freed_memory
 from experiments.benchmark.turns import processor, take_turns, versions
 
 BATCH, SIZE, CHANNELS, CLASSES = 16, 224, 3, 1000
@@ -186,10 +184,7 @@ def main() -> None:
     """Measure, and print the tables as they come."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--no_compile", action="store_true", help="leave torch.compile out")
-    parser.add_argument("--default_malloc", action="store_true", help="free memory as glibc does")
-    arguments = parser.parse_args()
-    leave_out = "torch.compile" if arguments.no_compile else None
-    keeps = not arguments.default_malloc and keep_freed_memory()
+    leave_out = "torch.compile" if parser.parse_args().no_compile else None
     jax.config.update("jax_platforms", "cpu")
     cores = len(os.sched_getaffinity(0))
     torch.set_num_threads(cores)
@@ -199,7 +194,6 @@ def main() -> None:
         f"{versions('jax', 'flax', 'torch', 'torchvision')}; "
         f"load when it began {os.getloadavg()[0]:.1f}.\n"
         f"Batch {BATCH}, {SIZE} x {SIZE}, {CHANNELS} channels, float32. "
-        f"Freed memory {'stays with the process' if keeps else 'goes as malloc likes'}. "
         "Times ours: the median by ours, so more than 1 is slower than ours.\n"
     )
     with tempfile.TemporaryDirectory() as cache:
