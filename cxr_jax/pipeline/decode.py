@@ -50,7 +50,7 @@ AS_IT_COMES = DecodeConfig()
 
 
 def decode(
-    path: Path, config: DecodeConfig = AS_IT_COMES, *, bit_depth: int | None = None
+    path: Path | str, config: DecodeConfig = AS_IT_COMES, *, bit_depth: int | None = None
 ) -> HostImage:
     """Read a PNG, JPEG, TIFF or DICOM radiograph.
 
@@ -73,6 +73,7 @@ def decode(
       BadImageError: the file is missing, empty, truncated, damaged, no image, in colour, smaller
         than 32 pixels a side, larger than config.max_pixels, or of another depth than promised.
     """
+    path = Path(path)
     data = read_bytes(path)
     white_is_zero = False
     if dicom.is_dicom(data, path):

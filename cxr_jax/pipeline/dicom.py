@@ -58,7 +58,7 @@ class Exam:
     burned_in: bool = False
 
 
-def read_dicom(path: Path, *, window: int = 0) -> HostImage:
+def read_dicom(path: Path | str, *, window: int = 0) -> HostImage:
     """Read a grey DICOM image of one frame.
 
     Modality LUT or rescale; then exactly one VOI transform: the LUT sequence, else the window, else
@@ -78,6 +78,7 @@ def read_dicom(path: Path, *, window: int = 0) -> HostImage:
         that is refused, compressed in a way that cannot be read, or has no such window.
       ValueError: window is negative.
     """
+    path = Path(path)
     return decode(read_bytes(path), path, window=window)
 
 

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import typing
-from pathlib import Path
 from typing import Any
 
 from cxr_jax.training.config import Config
@@ -74,9 +73,9 @@ def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
     return {prefix: tuple(value) if isinstance(value, list) else value}
 
 
-def differences(config: Config, saved: Path) -> list[str]:
-    """What a saved config.json and a config disagree in, such as "lr: 0.001 there, 0.01 here"."""
-    here, there = flatten(config), flatten(json.loads(saved.read_text()))
+def differences(config: Config, saved: Config) -> list[str]:
+    """What a saved config and another disagree in, such as "lr: 0.001 there, 0.01 here"."""
+    here, there = flatten(config), flatten(saved)
     return [
         f"{name}: {there.get(name, 'absent')} there, {here.get(name, 'absent')} here"
         for name in sorted({*here, *there} - set(MACHINE_FIELDS))

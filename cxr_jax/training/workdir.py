@@ -22,6 +22,7 @@ import cxr_jax
 from cxr_jax.errors import CheckpointError, WorkspaceError
 from cxr_jax.training.config import Config
 from cxr_jax.training.config_json import differences, to_json
+from cxr_jax.training.saved import read_config
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "tensorflow-datasets",
              "opencv-python-headless", "numpy", "scipy")  # fmt: skip
@@ -111,10 +112,7 @@ def _check_resumable(workdir: Path, config: Config) -> None:
     saved = workdir / "config.json"
     if not saved.is_file():
         raise CheckpointError(f"{workdir}: no run to resume: {saved} is missing")
-    try:
-        differing = differences(config, saved)
-    except (json.JSONDecodeError, AttributeError) as error:
-        raise CheckpointError(f"{saved}: is not a run's config: {error}") from error
+    differing = differences(config, read_config(saved))
     for name in ("split.csv", "environment.json"):
         if (workdir / "checkpoints").exists() and not (workdir / name).is_file():
             raise CheckpointError(

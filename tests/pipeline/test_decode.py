@@ -39,7 +39,7 @@ def png(*, width, height, colour_type, depth=8, rows=b""):
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_lossless_files_come_back_exactly(tmp_path, suffix, dtype):
     image = GREY.astype(dtype) * (dtype(257) if dtype == np.uint16 else dtype(1))
-    read = decode(write(tmp_path, image, suffix))
+    read = decode(str(write(tmp_path, image, suffix)))
     assert read.dtype == dtype
     np.testing.assert_array_equal(read, image)
 

@@ -67,7 +67,7 @@ def assert_shows(image, shares, *, bits):
 )
 def test_real_files_look_as_pydicom_shows_them(name):
     header = pydicom.dcmread(real(name))
-    image = read_dicom(real(name))
+    image = read_dicom(str(real(name)))
     assert_shows(image, shown_by_pydicom(header), bits=header.BitsStored)
     np.testing.assert_array_equal(decode(real(name)), image)
 

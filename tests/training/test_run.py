@@ -21,7 +21,7 @@ from tiny_run import tiny_config as config
 from cxr_jax.errors import CheckpointError, TrainingError
 from cxr_jax.preprocess import PreprocessConfig
 from cxr_jax.training import fit
-from cxr_jax.training.workdir import locked
+from cxr_jax.training.workdir import locked, open_workdir
 
 
 @pytest.fixture(scope="module")
@@ -217,6 +217,15 @@ def test_a_checkpoint_of_another_config_is_refused_with_the_fields(run, cache):
     other = PreprocessConfig(image_size=32, clahe_clip_limit=3.0)
     with pytest.raises(CheckpointError, match=r"clahe_clip_limit: 2\.0 there, 3\.0 here"):
         fit(config(run.workdir, cache, resume=True, preprocess=other))
+
+
+def test_a_run_of_an_older_version_is_resumed(run, tmp_path, cache):
+    """Its config lacks a field that has come since, which then has its default."""
+    copy = shutil.copytree(run.workdir, tmp_path / "copy")
+    saved = json.loads((copy / "config.json").read_text())
+    del saved["preprocess"]["clahe_clip_limit"], saved["accumulate"]
+    (copy / "config.json").write_text(json.dumps(saved))
+    assert open_workdir(config(copy, cache, resume=True)) == copy
 
 
 def test_a_run_is_not_written_over(run, cache):
