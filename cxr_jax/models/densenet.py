@@ -20,8 +20,9 @@ from cxr_jax.models.dense_block import (
     initial_moments,
     initial_params,
 )
-from cxr_jax.models.layers import BatchNorm, Moments, convolution, max_pool, moments, move
+from cxr_jax.models.layers import BatchNorm, Moments, convolution, move
 from cxr_jax.models.parts import part_names
+from cxr_jax.models.pooling import PooledNorm
 from cxr_jax.settings import check_fields, setting
 
 REMAT = ("none", "block", "layer")
@@ -244,9 +245,8 @@ class Features(nn.Module):
         transition = Transition if config.remat == "none" else nn.remat(Transition)
         x = images.astype(config.dtype)
         x = convolution(config.stem_features, 7, stride=2, dtype=config.dtype, name="conv0")(x)
-        x = nn.relu(BatchNorm(name="norm0")(x, moments(x) if learns("stem") else None))
-        maps = [x]
-        x = max_pool(x)
+        before, x = PooledNorm(name="norm0")(x, learns("stem"))
+        maps = [before]
         for i, size in enumerate(config.block_sizes, start=1):
             x, batch = block(config, size, name=f"denseblock{i}")(x, learns(f"block{i}"))
             if i < len(config.block_sizes):

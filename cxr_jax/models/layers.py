@@ -92,60 +92,6 @@ def convolve_gradient(
     return jax.vjp(convolve, x, kernel)[1](gradient)
 
 
-def _max_pool(x: Array) -> Array:
-    return nn.max_pool(x, (3, 3), (2, 2), padding=((1, 1), (1, 1)))
-
-
-@jax.custom_vjp
-def max_pool(
-    x: Float[Array, "batch height width channel"],
-) -> Float[Array, "batch half_height half_width channel"]:
-    """Take the maxima of 3x3 windows at stride 2, as torch does with padding = 1.
-
-    The gradient of each goes to the first of its window's equals. XLA's own, which a TPU scatters
-    fast, takes four times as long on a CPU, where it keeps an index beside every value.
-    """
-    return _max_pool(x)
-
-
-def _by_comparing(x: Array, maxima: Array, gradient: Array) -> Array:
-    height, width = maxima.shape[1:3]
-
-    def taps(x: Array) -> list[Array]:
-        """Give the window's nine values, each for all windows."""
-        x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=-jnp.inf)
-        return [
-            x[:, i : i + 2 * height - 1 : 2, j : j + 2 * width - 1 : 2]
-            for i in range(3)
-            for j in range(3)
-        ]
-
-    found = jnp.zeros(maxima.shape, bool)
-    gradients = []
-    for tap in taps(x):
-        first = (tap == maxima) & ~found
-        found |= first
-        gradients.append(jnp.where(first, gradient, 0))
-    return jax.linear_transpose(taps, x)(gradients)[0]
-
-
-def _by_scattering(x: Array, maxima: Array, gradient: Array) -> Array:
-    return jax.vjp(_max_pool, x)[1](gradient)[0]
-
-
-def _max_pool_forward(x: Array) -> tuple[Array, tuple[Array, Array]]:
-    maxima = _max_pool(x)
-    return maxima, (x, maxima)
-
-
-def _max_pool_gradient(saved: tuple[Array, Array], gradient: Array) -> tuple[Array]:
-    ways = {"cpu": _by_comparing, "default": _by_scattering}
-    return (jax.lax.platform_dependent(*saved, gradient, **ways),)
-
-
-max_pool.defvjp(_max_pool_forward, _max_pool_gradient)
-
-
 class Moments(NamedTuple):
     """What batch normalisation needs to know of a feature map, one value a channel."""
 
@@ -249,15 +195,19 @@ class BatchNorm(nn.Module):
     def __call__(
         self, x: Float[Array, "batch height width channel"], batch: Moments | None
     ) -> Float[Array, "batch height width channel"]:
-        channels = x.shape[-1]
-        scale = self.param("scale", nn.initializers.ones, (channels,))
-        bias = self.param("bias", nn.initializers.zeros, (channels,))
-        mean = self.variable("batch_stats", "mean", jnp.zeros, (channels,))
-        var = self.variable("batch_stats", "var", jnp.ones, (channels,))
+        scale, bias, mean, var = self._variables(x.shape[-1])
         running = Moments(mean.value, var.value)
         if batch is not None:
-            mean.value, var.value = move(running, batch, x.size // channels)
+            mean.value, var.value = move(running, batch, x.size // x.shape[-1])
         return normalise(x, running if batch is None else batch, scale, bias)
+
+    def _variables(self, channels: int) -> tuple[Array, Array, nn.Variable, nn.Variable]:
+        return (
+            self.param("scale", nn.initializers.ones, (channels,)),
+            self.param("bias", nn.initializers.zeros, (channels,)),
+            self.variable("batch_stats", "mean", jnp.zeros, (channels,)),
+            self.variable("batch_stats", "var", jnp.ones, (channels,)),
+        )
 
 
 def draw(key: Key[Array, ""] | UInt32[Array, "2"], shapes: Any) -> Any:

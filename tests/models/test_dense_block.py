@@ -12,7 +12,6 @@ from cxr_jax.models.dense_block import Options, dense_block, initial_moments, in
 from cxr_jax.models.layers import (
     Moments,
     convolve,
-    max_pool,
     moments,
     moments_gradient,
     multiply,
@@ -131,19 +130,3 @@ def test_a_tpu_convolves_where_others_multiply():
     for platform, convolutions in {"tpu": 1, "cpu": 0, "cuda": 0}.items():
         text = traced.lower(lowering_platforms=(platform,)).as_text()
         assert text.count("stablehlo.convolution(") == convolutions
-
-
-@pytest.mark.parametrize("shape", [(2, 8, 8, 3), (2, 7, 9, 3), (1, 1, 2, 1)])
-def test_max_pooling_and_its_gradient_are_xlas_also_among_equals(shape):
-    """Of equals the first in a window gets the gradient."""
-    for x in (
-        jax.random.normal(jax.random.key(4), shape),
-        jnp.round(2 * jax.random.normal(jax.random.key(5), shape)),
-    ):
-        expected, pull_back = jax.vjp(
-            lambda x: nn.max_pool(x, (3, 3), (2, 2), padding=((1, 1), (1, 1))), x
-        )
-        found, own = jax.vjp(max_pool, x)
-        np.testing.assert_array_equal(found, expected)
-        gradient = jax.random.normal(jax.random.key(6), found.shape)
-        np.testing.assert_allclose(own(gradient)[0], pull_back(gradient)[0], rtol=1e-6, atol=1e-6)
