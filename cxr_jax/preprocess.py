@@ -32,7 +32,7 @@ __all__ = [
     "stages",
 ]
 
-VERSION = 6
+VERSION = 7
 """To be raised when the same config comes to make another image: caches are named by it."""
 
 

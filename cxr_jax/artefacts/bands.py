@@ -165,8 +165,8 @@ def _add_even(band: np.ndarray, strip: np.ndarray, kind: str, scale: int) -> np.
             start = _start(strip, rim)
         elif _is_crossed(strip, rim):
             continue
-        if _is_even(strip, (row >= start - 1) & (row < rim - 1) & ~band):
-            band |= (row >= start) & (row < rim)
+        if _is_even(strip, (row >= start) & (row < rim - 1) & ~band):
+            band |= (row >= start - 1) & (row < rim)
             if not start.any():
                 return rim
     return np.zeros(length)

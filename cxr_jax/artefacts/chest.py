@@ -6,45 +6,25 @@ more. Around it nothing is like it, so that ribs, leads and lines, which go on, 
 lies near the film's edge, off the thorax.
 """
 
-from collections.abc import Iterator
-from typing import NamedTuple
-
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool
 
 from cxr_jax.artefacts.fill import smooth
 from cxr_jax.artefacts.film import SIDE, enlarged, normalised, square
+from cxr_jax.artefacts.parts import LONGEST, Parts, Rule, gradient_of, height_of, measured
 
 _STROKE = 0.06  # the widest stroke, plate or disc (fraction of the side)
-_LONGEST = 0.25  # word (fraction of the side)
-_LEVELS = {cv2.MORPH_TOPHAT: (0.40, 0.25, 0.12), cv2.MORPH_BLACKHAT: (0.40, 0.25)}
+_LINE = 0.018  # print is not as high (fraction of the side)
+_WHITE_LEVELS, _BLACK_LEVELS, _FINE_LEVELS = (0.40, 0.25, 0.12), (0.40, 0.25), (0.25, 0.12, 0.06)
 _GROWTH = 1.35  # of a part's area to that of the marks in it
-_GAP = 5  # pixels between its strokes
 _BLACK = 0.01  # a box is (fraction of the grey range)
 _SEEN = 0.25  # of a mark's contrast: what differs less from its surroundings is not it
 
-
-class _Rule(NamedTuple):
-    """What a mark must be, in a film of SIDE pixels."""
-
-    contrast: float  # to its surroundings, at least (fraction of the grey range)
-    slope: float  # of its rim, at least (fraction of the grey range a pixel)
-    sharpness: float  # slope / contrast, at least
-    spill: float  # of its surroundings are more like it than like their mean, at most
-    unrest: float  # standard deviation of its surroundings / contrast, at most
-    area: float  # pixels, at least
-    side: float  # its longest, at most (fraction of the film's)
-    density: float = 0.15  # of the rectangle around it, at least; leads and necklaces are sparse
-    whole: bool = False  # the film's edge does not cut it
-    fine: float = 0.0  # share of it that is less than three pixels wide, at least
-    wide: float = 0.0  # width / height, at least
-
-
-_STRONG = _Rule(
-    contrast=0.1, slope=0.12, sharpness=0.30, spill=0.12, unrest=9.0, area=30, side=_LONGEST
+_STRONG = Rule(
+    contrast=0.1, slope=0.12, sharpness=0.30, spill=0.12, unrest=9.0, area=30, side=LONGEST
 )
-_FAINT = _Rule(
+_FAINT = Rule(
     contrast=0.1,
     slope=0.05,
     sharpness=0.345,
@@ -54,10 +34,10 @@ _FAINT = _Rule(
     side=0.10,
     whole=True,
 )
-_ASTRIDE = _Rule(
+_ASTRIDE = Rule(
     contrast=0.1, slope=0.14, sharpness=0.38, spill=0.32, unrest=0.75, area=80, side=0.20
 )
-_RING = _Rule(
+_RING = Rule(
     contrast=0.3,
     slope=0.12,
     sharpness=0.30,
@@ -68,7 +48,7 @@ _RING = _Rule(
     density=0.10,
     whole=True,
 )
-_DISC = _Rule(
+_DISC = Rule(
     contrast=0.25,
     slope=0.10,
     sharpness=0.33,
@@ -79,72 +59,48 @@ _DISC = _Rule(
     density=0.70,
     whole=True,
 )
-_PRINT = _Rule(
-    contrast=0.1,
-    slope=0.1,
-    sharpness=0.33,
-    spill=0.37,
-    unrest=0.85,
-    area=150,
-    side=_LONGEST,
+_PRINT = Rule(
+    contrast=0.08,
+    slope=0.0,
+    sharpness=0.28,
+    spill=0.05,
+    unrest=0.13,
+    area=15,
+    side=LONGEST,
     density=0.25,
-    whole=True,
     fine=0.85,
-    wide=1.8,
+    wide=1.5,
+    high=(0.009, 0.025),
+    strokes=3,
 )
-_STROKES = _PRINT._replace(sharpness=0.30, spill=0.15, unrest=0.45, wide=0.0)
-_ALONE = (_PRINT, _STROKES)  # are marks whatever is known of a part: letters run into words
+_THIN = _PRINT._replace(
+    contrast=0.15,
+    unrest=0.11,
+    area=60,
+    side=0.1,
+    density=0.2,
+    whole=True,
+    fine=0.94,
+    wide=0.5,
+    high=(0.035, 0.08),
+    strokes=0.0,
+)
+_LETTER = _PRINT._replace(slope=0.075, sharpness=0.33, area=8, fine=0.6, wide=0.0, strokes=0.0)
 _WHITE = (_STRONG, _FAINT, _ASTRIDE, _RING, _DISC)
-_BOX = _Rule(
+_BOX = Rule(
     contrast=0.04,
     slope=0.02,
     sharpness=0.25,
     spill=1,
     unrest=9,
     area=60,
-    side=_LONGEST,
+    side=LONGEST,
     density=0.93,
 )
-_BESIDE = _Rule(
+_BESIDE = Rule(
     contrast=0.1, slope=0.075, sharpness=0.33, spill=0.12, unrest=0.45, area=8, side=0.06
 )
 _REACH = 0.03  # a mark lies this near to one that it goes with (fraction of the side)
-
-
-class _Parts(NamedTuple):
-    """The connected parts of a film that stand out at one level; index 0 is none."""
-
-    labels: np.ndarray  # [height, width]
-    black: bool
-    near_edge: np.ndarray  # [part], as the others; by the frame
-    whole: np.ndarray
-    contrast: np.ndarray
-    slope: np.ndarray
-    spill: np.ndarray
-    unrest: np.ndarray
-    area: np.ndarray
-    side: np.ndarray
-    density: np.ndarray
-    fine: np.ndarray
-    wide: np.ndarray
-
-    def obey(self, rule: _Rule, scale: float) -> np.ndarray:
-        """Which parts are marks by that rule, on a film `scale` times SIDE large."""
-        slope = rule.slope / scale if self.black else rule.slope
-        return (
-            self.near_edge
-            & (self.whole | (not rule.whole))
-            & (self.contrast >= rule.contrast)
-            & (self.density >= rule.density)
-            & (self.slope >= slope)
-            & (self.slope >= rule.sharpness * self.contrast)
-            & (self.spill <= rule.spill)
-            & (self.unrest <= rule.unrest * self.contrast)
-            & (self.area >= rule.area * scale**2)
-            & (self.side <= rule.side)
-            & (self.fine >= rule.fine)
-            & (self.wide >= rule.wide)
-        )
 
 
 def find_marks(
@@ -162,27 +118,46 @@ def find_marks(
 
 def _marks(small: np.ndarray, hidden: np.ndarray, frame: tuple[float, ...]) -> np.ndarray:
     """The contrast of the mark at each pixel, 0 where there is none."""
-    gradient = _gradient(small)
-    white = _chosen(list(_parts(small, gradient, frame, cv2.MORPH_TOPHAT)), _WHITE)
+    gradient = gradient_of(small)
+    height = height_of(small, _STROKE)
+    levels = [measured(height > level, small, gradient, frame) for level in _WHITE_LEVELS]
+    # What is fine is measured above its ground, which may be white on one side of a line of
+    # print and dark on the other. Letters run into words, others into what they lie on.
+    height = height_of(small, _LINE)
+    fine = [
+        measured(height > level, height, gradient, frame, kernel=(1, 3)) for level in _FINE_LEVELS
+    ]
+    white = np.maximum(
+        _chosen(levels, _WHITE),
+        np.maximum(_chosen(fine, (_PRINT,), _LETTER, np.inf), _chosen(fine[:2], (_THIN,), _LETTER)),
+    )
     # A black plate is one only without the letters on it.
     clean = smooth(small, cv2.dilate(white, square(5)) > 0)
-    gradient_of_clean = _gradient(clean) if white.any() else gradient
-    black = _chosen(
-        list(_parts(clean, gradient_of_clean, frame, cv2.MORPH_BLACKHAT)), (_STRONG, _ASTRIDE)
-    )
+    gradient_of_clean = gradient_of(clean) if white.any() else gradient
+    depth = height_of(-clean, _STROKE)
+    levels = [
+        measured(depth > level, clean, gradient_of_clean, frame, black=True)
+        for level in _BLACK_LEVELS
+    ]
+    black = _chosen(levels, (_STRONG, _ASTRIDE))
     # A black box hides what was written there; on dark air it hardly stands out.
-    box = _measured(hidden.astype(np.uint8), True, small, gradient, frame)
+    box = measured(hidden, small, gradient, frame, black=True)
     boxes = _chosen([box], (_BOX,))
     return np.maximum(np.maximum(white, black), boxes)
 
 
-def _chosen(levels: list[_Parts], rules: tuple[_Rule, ...]) -> np.ndarray:
+def _chosen(
+    levels: list[Parts],
+    rules: tuple[Rule, ...],
+    beside: Rule = _BESIDE,
+    growth: float = _GROWTH,
+) -> np.ndarray:
     """The contrast of the parts that obey one of the rules, and of what goes with them."""
     shape = levels[0].labels.shape
     scale = max(shape) / SIDE
     contrast = np.zeros(shape, np.float32)
 
-    def add(parts: _Parts, chosen: np.ndarray, growth: float = _GROWTH) -> None:
+    def add(parts: Parts, chosen: np.ndarray) -> None:
         if not chosen.any():
             return
         size = np.bincount(parts.labels.ravel(), minlength=len(chosen))
@@ -192,92 +167,14 @@ def _chosen(levels: list[_Parts], rules: tuple[_Rule, ...]) -> np.ndarray:
         np.maximum(contrast, np.where(chosen, parts.contrast, 0)[parts.labels], out=contrast)
 
     for parts in levels:
-        add(parts, _any(parts, rules, scale))
-        if not parts.black:
-            add(parts, _any(parts, _ALONE, scale), growth=np.inf)
+        add(parts, np.any([parts.obey(rule, scale) for rule in rules], axis=0))
     if contrast.any():
         reach = square(2 * int(_REACH * max(shape)) + 1)
         near = cv2.dilate((contrast > 0).astype(np.uint8), reach) > 0
         for parts in levels:
             is_near = np.bincount(parts.labels[near], minlength=len(parts.area)) > 0
-            add(parts, is_near & parts.obey(_BESIDE, scale))
+            add(parts, is_near & parts.obey(beside, scale))
     return contrast
-
-
-def _any(parts: _Parts, rules: tuple[_Rule, ...], scale: float) -> np.ndarray:
-    return np.any([parts.obey(rule, scale) for rule in rules], axis=0)
-
-
-def _parts(
-    small: Float32[np.ndarray, "height width"],
-    gradient: np.ndarray,
-    frame: tuple[float, ...],
-    hat: int,
-) -> Iterator[_Parts]:
-    """What stands out from its surroundings, level by level."""
-    margin = int(_STROKE * max(small.shape)) | 1
-    framed = cv2.copyMakeBorder(small, margin, margin, margin, margin, cv2.BORDER_REFLECT)
-    height = cv2.morphologyEx(framed, hat, square(margin))[margin:-margin, margin:-margin]
-    for level in _LEVELS[hat]:
-        core = (height > level).astype(np.uint8)
-        yield _measured(core, hat == cv2.MORPH_BLACKHAT, small, gradient, frame)
-
-
-def _gradient(small: np.ndarray) -> np.ndarray:
-    return np.hypot(
-        cv2.Sobel(small, cv2.CV_32F, 1, 0, scale=1 / 8),
-        cv2.Sobel(small, cv2.CV_32F, 0, 1, scale=1 / 8),
-    )
-
-
-def _measured(
-    core: np.ndarray,
-    black: bool,
-    small: np.ndarray,
-    gradient: np.ndarray,
-    frame: tuple[float, ...],
-) -> _Parts:
-    """Measure the parts of `core` that are small enough and near the film's edges."""
-    rows, columns = small.shape
-    joined = cv2.dilate(core, square(3))
-    _, labels, stats, centres = cv2.connectedComponentsWithStats(joined, ltype=cv2.CV_16U)
-    x, y = (centres / (columns, rows)).T
-    near_edge = np.any(np.stack([x, 1 - x, y, 1 - y], axis=1) <= frame, axis=1)
-    side = stats[:, 2:4].max(axis=1) / max(rows, columns)
-    kept = near_edge & (side <= _LONGEST)
-    kept[0] = False
-    labels = np.where(kept, np.arange(len(kept)), 0).astype(np.uint16)[labels]
-    joined = (labels > 0).astype(np.uint8)
-    around = cv2.dilate(labels, square(9))
-    at = np.flatnonzero(around)
-    label, value = around.ravel()[at], small.ravel()[at]
-    inside = (core & joined).ravel()[at] > 0
-    # What is between the strokes of a letter and the letters of a word does not surround it.
-    close = cv2.morphologyEx(joined, cv2.MORPH_CLOSE, square(_GAP))
-    ring = cv2.dilate(close, square(3)).ravel()[at] == 0
-    thick = (cv2.erode(core, square(3)) & joined).ravel()[at] > 0
-    rim = (cv2.morphologyEx(core, cv2.MORPH_GRADIENT, square(3)) & joined).ravel()[at] > 0
-    count = len(stats)
-    bright = _means(value[inside], label[inside], count)
-    dark = _means(value[ring], label[ring], count)
-    unrest = _means(value[ring] ** 2, label[ring], count) - dark**2
-    like = np.abs(value - dark[label]) > np.abs(value - bright[label])
-    area = np.bincount(label[inside], minlength=count)
-    return _Parts(
-        labels=labels,
-        black=black,
-        near_edge=kept,
-        whole=((stats[:, :2] > 0) & (stats[:, :2] + stats[:, 2:4] < (columns, rows))).all(axis=1),
-        contrast=np.abs(bright - dark).astype(np.float32),
-        slope=_means(gradient.ravel()[at][rim], label[rim], count),
-        spill=_means(like[ring].astype(np.float32), label[ring], count),
-        unrest=np.sqrt(np.maximum(unrest, 0)),
-        area=area,
-        side=side,
-        fine=1 - np.bincount(label[thick], minlength=count) / np.maximum(area, 1),
-        wide=(stats[:, 2] - 2) / np.maximum(stats[:, 3] - 2, 1),
-        density=area / np.maximum((stats[:, 2] - 2) * (stats[:, 3] - 2), 1),
-    )
 
 
 def _refined(image: np.ndarray, small: np.ndarray, contrast: np.ndarray) -> np.ndarray:
@@ -285,9 +182,8 @@ def _refined(image: np.ndarray, small: np.ndarray, contrast: np.ndarray) -> np.n
     found = np.zeros(image.shape, bool)
     if not contrast.any():
         return found
-    # Around small print it takes some pixels until a shrunk film is as dark as without.
-    expected = smooth(small, cv2.dilate(contrast, square(9)) > 0)
     contrast = cv2.dilate(contrast, square(3))
+    expected = smooth(small, contrast > 0)  # from close by: lines of print are close to each other
     region = (contrast > 0).astype(np.uint8)
     scale = np.array(image.shape) / small.shape
     low, high = float(image.min()), float(image.max())
@@ -304,9 +200,3 @@ def _refined(image: np.ndarray, small: np.ndarray, contrast: np.ndarray) -> np.n
         soft = 2 * (1 + max(image.shape) // 1000) + 1
         found[y, x] |= cv2.dilate(mark, square(soft)) > 0
     return found
-
-
-def _means(values: np.ndarray, labels: np.ndarray, count: int) -> np.ndarray:
-    """Mean of the values of each label, 0 where it has none."""
-    total = np.bincount(labels, weights=values, minlength=count)
-    return total / np.maximum(np.bincount(labels, minlength=count), 1)

@@ -44,13 +44,13 @@ def test_most_of_all_sorts_of_artefacts_goes(equalised, least):
     assert touched <= 0.001
 
 
-def write(image, text, at, *, value=255, plate=None, scale=0.7):
+def write(image, text, at, *, value=255, plate=None, scale=0.7, thickness=2):
     """Write on a film, on a plate where its grey is given."""
     image, (x, y) = image.copy(), at
-    (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 2)
+    (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, thickness)
     if plate is not None:
         cv2.rectangle(image, (x - 5, y - height - 5), (x + width + 5, y + 5), plate, -1)
-    return cv2.putText(image, text, at, cv2.FONT_HERSHEY_SIMPLEX, scale, value, 2)
+    return cv2.putText(image, text, at, cv2.FONT_HERSHEY_SIMPLEX, scale, value, thickness)
 
 
 CORNERS = {"shoulder": (60, 70), "arm": (10, 300), "abdomen": (150, 500)}
@@ -63,6 +63,17 @@ def test_words_go_wherever_they_lie_near_the_edge(body, at, style):
     burned = write(body, "AP", at, **style)
     seen = np.abs(burned.astype(int) - body) > 40
     found = find_artefacts(burned)
+    assert found[seen].mean() > 0.95
+    far = cv2.dilate(seen.astype(np.uint8), np.ones((9, 9), np.uint8)) == 0
+    assert found[far].mean() < 0.001
+
+
+@pytest.mark.parametrize("equalised", [False, True])
+def test_small_print_goes_even_where_the_ground_is_white_on_one_side(body, equalised):
+    ground = np.minimum(body, np.linspace(215, 60, SIDE)).astype(np.uint8)
+    burned = write(ground, "25.11.2026 08:15", (20, 490), value=245, scale=0.33, thickness=1)
+    seen = np.abs(burned.astype(int) - ground) > 25
+    found = find_artefacts(clahe(burned) if equalised else burned)
     assert found[seen].mean() > 0.95
     far = cv2.dilate(seen.astype(np.uint8), np.ones((9, 9), np.uint8)) == 0
     assert found[far].mean() < 0.001
