@@ -4,7 +4,7 @@ cxr cost [--topology=v5e:2x4] [--batch_size=512] [--recipe=cardiomegaly | --run=
 
 The step is compiled for the devices that are here, or with --topology for TPU chips (v5e, v5p, v6e)
 that need not be there: `pip install 'cxr-jax[tpu]'` on any Linux machine. DenseNet-121 takes XLA
-seven minutes of one core then.
+about ten minutes then.
 
 All numbers are for one device and one step:
 
