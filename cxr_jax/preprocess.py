@@ -32,7 +32,7 @@ __all__ = [
     "stages",
 ]
 
-VERSION = 7
+VERSION = 8
 """To be raised when the same config comes to make another image: caches are named by it."""
 
 

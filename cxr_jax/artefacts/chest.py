@@ -16,9 +16,12 @@ from cxr_jax.artefacts.parts import LONGEST, Parts, Rule, gradient_of, height_of
 
 _STROKE = 0.06  # the widest stroke, plate or disc (fraction of the side)
 _LINE = 0.018  # print is not as high (fraction of the side)
-_WHITE_LEVELS, _BLACK_LEVELS, _FINE_LEVELS = (0.40, 0.25, 0.12), (0.40, 0.25), (0.25, 0.12, 0.06)
+_WHITE_LEVELS, _BLACK_LEVELS, _FINE_LEVELS = (0.40, 0.25, 0.12), (0.40, 0.25), (0.25, 0.12)
 _GROWTH = 1.35  # of a part's area to that of the marks in it
+_LIKE = 0.8  # or of its contrast to theirs, where what is fine is measured above its ground
 _BLACK = 0.01  # a box is (fraction of the grey range)
+_SPECK = 5  # pixels; what is narrower is constant by chance
+_STILL = 0.004  # steps of grey on a plate, at most (fraction of the grey range)
 _SEEN = 0.25  # of a mark's contrast: what differs less from its surroundings is not it
 
 _STRONG = Rule(
@@ -68,10 +71,10 @@ _PRINT = Rule(
     area=15,
     side=LONGEST,
     density=0.25,
-    fine=0.85,
+    fine=0.8,
     wide=1.5,
     high=(0.009, 0.025),
-    strokes=3,
+    strokes=4,
 )
 _THIN = _PRINT._replace(
     contrast=0.15,
@@ -85,7 +88,19 @@ _THIN = _PRINT._replace(
     high=(0.035, 0.08),
     strokes=0.0,
 )
-_LETTER = _PRINT._replace(slope=0.075, sharpness=0.33, area=8, fine=0.6, wide=0.0, strokes=0.0)
+_CALM = Rule(
+    contrast=0.12,
+    slope=0.07,
+    sharpness=0.42,
+    spill=0.01,
+    unrest=0.035,
+    area=60,
+    side=0.10,
+    whole=True,
+)
+_LETTER = _PRINT._replace(
+    slope=0.075, sharpness=0.33, area=8, side=0.05, fine=0.7, wide=0.0, strokes=0.0
+)
 _WHITE = (_STRONG, _FAINT, _ASTRIDE, _RING, _DISC)
 _BOX = Rule(
     contrast=0.04,
@@ -97,6 +112,7 @@ _BOX = Rule(
     side=LONGEST,
     density=0.93,
 )
+_ROUND = _BOX._replace(density=0.74, wide=0.9, narrow=1.1, side=0.1, area=200)
 _BESIDE = Rule(
     contrast=0.1, slope=0.075, sharpness=0.33, spill=0.12, unrest=0.45, area=8, side=0.06
 )
@@ -108,15 +124,25 @@ def find_marks(
 ) -> Bool[np.ndarray, "height width"]:
     """Where marks lie whose centres are that near to the film's edges, off its borders."""
     small = normalised(image)
-    hidden = small <= _BLACK
+    plates = [_constant(image, small.shape), small <= _BLACK]
     if borders.any():
         outside = enlarged(borders, small.shape)
-        small, hidden = smooth(small, outside), hidden & ~outside
-    contrast = _marks(small, hidden, frame)
-    return _refined(image, small, contrast)
+        small, plates = smooth(small, outside), [plane & ~outside for plane in plates]
+    return _refined(image, small, _marks(small, plates, frame))
 
 
-def _marks(small: np.ndarray, hidden: np.ndarray, frame: tuple[float, ...]) -> np.ndarray:
+def _constant(image: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Where the film is constant, as no film is, with what is written there."""
+    change = cv2.morphologyEx(image, cv2.MORPH_GRADIENT, square(3))
+    still = np.where(change <= _STILL * float(np.ptp(image)), np.uint8(255), np.uint8(0))
+    flat = cv2.resize(still, shape[::-1], interpolation=cv2.INTER_AREA) // 129
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(1 - flat, connectivity=4)
+    written = stats[:, 2:4].max(axis=1) <= LONGEST * max(shape)
+    written[0] = False
+    return cv2.morphologyEx(flat | written[labels], cv2.MORPH_OPEN, square(_SPECK)) > 0
+
+
+def _marks(small: np.ndarray, plates: list[np.ndarray], frame: tuple[float, ...]) -> np.ndarray:
     """The contrast of the mark at each pixel, 0 where there is none."""
     gradient = gradient_of(small)
     height = height_of(small, _STROKE)
@@ -129,7 +155,9 @@ def _marks(small: np.ndarray, hidden: np.ndarray, frame: tuple[float, ...]) -> n
     ]
     white = np.maximum(
         _chosen(levels, _WHITE),
-        np.maximum(_chosen(fine, (_PRINT,), _LETTER, np.inf), _chosen(fine[:2], (_THIN,), _LETTER)),
+        np.maximum(
+            _chosen(fine, (_PRINT,), _LETTER, 0.0), _chosen(fine[:2], (_CALM, _THIN), _THIN, _LIKE)
+        ),
     )
     # A black plate is one only without the letters on it.
     clean = smooth(small, cv2.dilate(white, square(5)) > 0)
@@ -140,9 +168,10 @@ def _marks(small: np.ndarray, hidden: np.ndarray, frame: tuple[float, ...]) -> n
         for level in _BLACK_LEVELS
     ]
     black = _chosen(levels, (_STRONG, _ASTRIDE))
-    # A black box hides what was written there; on dark air it hardly stands out.
-    box = measured(hidden, small, gradient, frame, black=True)
-    boxes = _chosen([box], (_BOX,))
+    # A plate is constant; a black one hides what was there, and hardly stands out of dark air.
+    levels = [measured(plane, clean, gradient_of_clean, frame, black=True) for plane in plates]
+    levels.append(measured(plates[0], small, gradient, frame, black=True))  # white ones
+    boxes = _chosen(levels, (_BOX, _ROUND))
     return np.maximum(np.maximum(white, black), boxes)
 
 
@@ -150,7 +179,7 @@ def _chosen(
     levels: list[Parts],
     rules: tuple[Rule, ...],
     beside: Rule = _BESIDE,
-    growth: float = _GROWTH,
+    like: float = 9.0,
 ) -> np.ndarray:
     """The contrast of the parts that obey one of the rules, and of what goes with them."""
     shape = levels[0].labels.shape
@@ -160,11 +189,16 @@ def _chosen(
     def add(parts: Parts, chosen: np.ndarray) -> None:
         if not chosen.any():
             return
-        size = np.bincount(parts.labels.ravel(), minlength=len(chosen))
-        known = np.bincount(parts.labels[contrast > 0], minlength=len(chosen))
+        before = contrast > 0
+        label = parts.labels[before]
+        known = np.bincount(label, minlength=len(chosen))
+        had = np.bincount(label, contrast[before], len(chosen))
         # What has grown that much from level to level has run into something else.
-        chosen = chosen & ((known == 0) | (size <= growth * np.maximum(known, 1)))
-        np.maximum(contrast, np.where(chosen, parts.contrast, 0)[parts.labels], out=contrast)
+        grown = parts.size > _GROWTH * known
+        chosen = chosen & ((known == 0) | ~grown | (parts.contrast * known >= like * had))
+        at = np.flatnonzero(chosen[parts.labels])
+        new = parts.contrast[parts.labels.ravel()[at]]
+        contrast.ravel()[at] = np.maximum(contrast.ravel()[at], new)
 
     for parts in levels:
         add(parts, np.any([parts.obey(rule, scale) for rule in rules], axis=0))

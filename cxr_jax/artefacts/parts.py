@@ -26,6 +26,7 @@ class Rule(NamedTuple):
     whole: bool = False  # the film's edge does not cut it
     fine: float = 0.0  # share of it that is less than three pixels wide, at least
     wide: float = 0.0  # width / height, at least
+    narrow: float = np.inf  # and at most
     high: tuple[float, float] = (0.0, 1.0)  # least and most (fractions of the film's side)
     strokes: float = 0.0  # that a row of pixels crosses, at least
 
@@ -37,6 +38,7 @@ class Parts(NamedTuple):
     black: bool
     near_edge: np.ndarray  # [part], as the others; by the frame
     whole: np.ndarray
+    size: np.ndarray  # of its label's area
     contrast: np.ndarray
     slope: np.ndarray
     spill: np.ndarray
@@ -65,6 +67,7 @@ class Parts(NamedTuple):
             & (self.side <= rule.side)
             & (self.fine >= rule.fine)
             & (self.wide >= rule.wide)
+            & (self.wide <= rule.narrow)
             & (self.high >= rule.high[0])
             & (self.high <= rule.high[1])
             & (self.strokes >= rule.strokes)
@@ -106,6 +109,7 @@ def measured(
     x, y = (centres / (columns, rows)).T
     near_edge = np.any(np.stack([x, 1 - x, y, 1 - y], axis=1) <= frame, axis=1)
     side = stats[:, 2:4].max(axis=1) / max(rows, columns)
+    area = np.bincount(labels[stands_out], minlength=len(stats))
     kept = near_edge & (side <= LONGEST)
     kept[0] = False
     labels = np.where(kept, np.arange(len(kept)), 0).astype(np.uint16)[labels]
@@ -126,12 +130,12 @@ def measured(
     dark = _means(value[ring], label[ring], count)
     unrest = _means(value[ring] ** 2, label[ring], count) - dark**2
     like = np.abs(value - dark[label]) > np.abs(value - bright[label])
-    area = np.bincount(label[inside], minlength=count)
     return Parts(
         labels=labels,
         black=black,
         near_edge=kept,
         whole=((stats[:, :2] > 0) & (stats[:, :2] + stats[:, 2:4] < (columns, rows))).all(axis=1),
+        size=stats[:, 4],
         contrast=np.abs(bright - dark).astype(np.float32),
         slope=_means(gradient.ravel()[at][rim], label[rim], count),
         spill=_means(like[ring].astype(np.float32), label[ring], count),

@@ -79,6 +79,16 @@ def test_small_print_goes_even_where_the_ground_is_white_on_one_side(body, equal
     assert found[far].mean() < 0.001
 
 
+@pytest.mark.parametrize("plate", [4, 6])
+def test_a_constant_plate_goes_though_half_of_it_is_as_dark_as_the_air_around(body, plate):
+    noise = np.random.default_rng(4).integers(2, 8, body.shape, np.uint8)
+    air = np.subtract(*np.mgrid[:SIDE, :SIDE]) < -340  # the upper right corner
+    ground = np.where(air, noise, np.maximum(body, 90) + noise).astype(np.uint8)
+    burned = write(ground, "AP", (385, 60), plate=plate)
+    seen = np.abs(burned.astype(int) - ground) > 25
+    assert find_artefacts(burned)[seen].mean() > 0.95
+
+
 def test_what_lies_over_the_thorax_goes_only_if_asked(body):
     device = cv2.circle(body.copy(), (170, 220), 9, 255, -1)
     assert not find_artefacts(device).any()
