@@ -76,6 +76,15 @@ class DenseNetConfig:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if not 0 < self.compression <= 1:
             raise ValueError(f"compression must be in (0, 1], got {self.compression}")
+        channels = self.stem_features
+        for i, size in enumerate(self.block_sizes[:-1], start=1):
+            grown = channels + size * self.growth_rate
+            channels = int(grown * self.compression)
+            if not channels:
+                raise ValueError(
+                    f"compression = {self.compression} leaves none of the {grown} channels behind "
+                    f"block {i}"
+                )
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must be in [0, 1), got {self.dropout}")
         for name in ("mean", "std"):
@@ -85,6 +94,8 @@ class DenseNetConfig:
                     f"{name} must be one number or one for each of {self.in_channels} channels, "
                     f"got {value}"
                 )
+            if not np.isfinite(value).all():
+                raise ValueError(f"{name} must be finite, got {value}")
         if np.min(self.std) <= 0:
             raise ValueError(f"std must be positive, got {self.std}")
         for part in self.frozen:

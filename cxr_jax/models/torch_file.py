@@ -191,6 +191,7 @@ _CALLS: Mapping[str, Callable[..., Any]] = {
             "numpy.dtype", "numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar",
             "numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct",
             "pathlib.PosixPath", "pathlib.WindowsPath",
+            "pathlib._local.PosixPath", "pathlib._local.WindowsPath",  # Python 3.13's names
         )
     },
 }  # fmt: skip

@@ -123,7 +123,8 @@ def read_weights(path: Path) -> Weights:
 
     Raises:
       CheckpointError: the file is missing, is none of weights, is damaged or cut short, wants code
-        executed, has weights that are not finite, or labels of another number than outputs.
+        executed, has weights that are not finite, variances below 0, or labels of another number
+        than outputs.
     """
     try:
         if path.exists() and not path.is_file():
@@ -263,6 +264,11 @@ def _check(weights: Weights) -> None:
             raise CheckpointError(
                 f"{weights.path}: {name} of shape {tensor.shape} has {bad} values that are not "
                 "finite; the training that made it diverged, or the file is damaged"
+            )
+        if name.endswith("running_var") and (below := int((tensor < 0).sum())):
+            raise CheckpointError(
+                f"{weights.path}: {name} of shape {tensor.shape} has {below} values below 0, which "
+                "no variance is; the file is damaged"
             )
     if HEAD in weights.tensors:
         head = weights.kernel(HEAD)

@@ -145,10 +145,13 @@ def test_every_variant_is_reached_by_its_name():
         ({"block_sizes": ()}, "block_sizes must be positive"),
         ({"num_classes": 0}, "num_classes must be at least 1, got 0"),
         ({"compression": 0.0}, r"compression must be in \(0, 1\], got 0"),
+        ({"block_sizes": (1, 1), "compression": 0.01}, "0.01 leaves none of the 96 channels"),
         ({"dropout": 1.0}, r"dropout must be in \[0, 1\), got 1"),
         ({"dtype": "float16"}, "dtype must be one of float32, bfloat16, got 'float16'"),
         ({"mean": (0.5, 0.5)}, "mean must be one number or one for each of 1 channels"),
         ({"std": 0.0}, "std must be positive, got 0"),
+        ({"std": float("nan")}, "std must be finite, got nan"),
+        ({"mean": float("inf")}, "mean must be finite, got inf"),
         ({"frozen": ("block2",)}, "frozen parts must be of stem, block1, head, got 'block2'"),
     ],
 )

@@ -132,6 +132,12 @@ def test_a_shape_that_nothing_could_be_made_of_is_named(name, shape, message, ti
     assert message in found
 
 
+def test_a_variance_below_zero_is_refused(tiny):
+    name = "features.norm0.running_var"
+    message = refusal(tiny({name: np.linspace(-1, 14, 16, dtype=np.float32)}))
+    assert f"{name} of shape (16,) has 1 values below 0" in message
+
+
 @pytest.mark.parametrize(
     ("metadata", "message"),
     [
@@ -180,6 +186,21 @@ def test_the_state_dict_of_a_checkpoint_is_found(key, tmp_path):
         if not name.endswith("data.pkl"):
             return content
         return b"\x80\2}X\5\0\0\0epochK\1s" + name_of + content[2:-1] + b"s."
+
+    rewritten(path, checkpoint, wrap)
+    equal_tensors(checkpoint, path)
+
+
+@pytest.mark.parametrize("module", ["pathlib", "pathlib._local"])
+def test_a_path_beside_the_weights_is_passed_over_as_any_python_names_it(module, tmp_path):
+    path, checkpoint = tmp_path / "w.pth", tmp_path / "checkpoint.pth"
+    save(path, TINY, init(jax.random.key(0), TINY, (32, 32, 1)))
+
+    def wrap(name, content):
+        if not name.endswith("data.pkl"):
+            return content
+        posix = b"c" + module.encode() + b"\nPosixPath\n(X\1\0\0\0xtR"
+        return b"\x80\2}X\3\0\0\0out" + posix + b"sX\5\0\0\0model" + content[2:-1] + b"s."
 
     rewritten(path, checkpoint, wrap)
     equal_tensors(checkpoint, path)
