@@ -80,6 +80,11 @@ class Weights:
         if transitions:  # each keeps the whole part of what comes in times the compression
             least = max(kept / of for kept, of in transitions)
             below = min((kept + 1) / of for kept, of in transitions)
+            if least >= below or least > 1:
+                raise CheckpointError(
+                    f"{self.path}: no compression gives channels as its transitions do: "
+                    f"{', '.join(f'{kept} of {of}' for kept, of in transitions)}"
+                )
             middle = min((least + min(below, 1.0)) / 2, 1.0)
             found["compression"] = 0.5 if least <= 0.5 < below else middle
         if self.mean is not None:

@@ -38,6 +38,8 @@ def make_recipe(config: Config) -> Recipe:
             decoder_width=config.segmentation.decoder_width,
         )
         task = Segmentation(label=label, mask_loss=config.segmentation.loss)
+    elif set(frozen) == set(classifier.parts):
+        raise ValueError(f"freeze must leave a part to train, got all: {', '.join(frozen)}")
     return Recipe(
         model=model,
         task=task,

@@ -163,6 +163,12 @@ def test_the_compression_is_told_from_all_transitions(compression, tmp_path):
     assert found.compression == pytest.approx(compression, abs=0.02)
 
 
+def test_transitions_that_contradict_each_other_are_refused(tiny):
+    path = tiny({"features.transition1.conv.weight": np.ones((1, 32, 1, 1), np.float32)})
+    with pytest.raises(CheckpointError, match="as its transitions do: 1 of 32, 16 of 32"):
+        read_weights(path).config(mean=0.5, std=0.25)
+
+
 def test_a_block_of_an_unknown_name_is_listed(tiny):
     path = tiny({"features.denseblocX.denselayer1.norm1.weight": np.ones(3, np.float32)})
     config = read_weights(path).config(mean=0.5, std=0.25)

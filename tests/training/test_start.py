@@ -85,6 +85,11 @@ def test_a_run_of_frozen_features_trains_the_head_alone_and_is_exported(
         ({"mean": (0.5,)}, {}, "same number of channels, got 1 and 0"),
         ({"backbone_lr_scale": -1.0}, {}, "backbone_lr_scale must be >= 0"),
         ({"freeze": ("stem", "all_but_head")}, {}, "parts or all_but_head alone"),
+        (
+            {"freeze": ("stem", "block1", "block2", "block3", "head")},
+            {},
+            "leave a part to train, got all: stem, block1",
+        ),
         ({}, {"init_from": "elsewhere"}, "give one of them"),
         ({}, {"preprocess": {"image_size": 8}}, "at least 13 x 13 pixels for this network's"),
     ],
