@@ -98,6 +98,17 @@ _CALM = Rule(
     side=0.10,
     whole=True,
 )
+_BOLD = Rule(
+    contrast=0.24,
+    slope=0.0,
+    sharpness=0.44,
+    spill=0.02,
+    unrest=0.08,
+    area=100,
+    side=0.09,
+    whole=True,
+)
+_STARK = _BOLD._replace(contrast=0.3, sharpness=0.34, unrest=0.025, area=150, side=LONGEST)
 _LETTER = _PRINT._replace(
     slope=0.075, sharpness=0.33, area=8, side=0.05, fine=0.7, wide=0.0, strokes=0.0
 )
@@ -112,7 +123,8 @@ _BOX = Rule(
     side=LONGEST,
     density=0.93,
 )
-_ROUND = _BOX._replace(density=0.74, wide=0.9, narrow=1.1, side=0.1, area=200)
+_PLATE = _BOX._replace(contrast=0.07, area=250)
+_ROUND = _BOX._replace(contrast=0.08, density=0.74, wide=0.9, narrow=1.1, side=0.1, area=250)
 _BESIDE = Rule(
     contrast=0.1, slope=0.075, sharpness=0.33, spill=0.12, unrest=0.45, area=8, side=0.06
 )
@@ -156,9 +168,11 @@ def _marks(small: np.ndarray, plates: list[np.ndarray], frame: tuple[float, ...]
     white = np.maximum(
         _chosen(levels, _WHITE),
         np.maximum(
-            _chosen(fine, (_PRINT,), _LETTER, 0.0), _chosen(fine[:2], (_CALM, _THIN), _THIN, _LIKE)
+            _chosen(fine, (_PRINT,), _LETTER, 0.0), _chosen(fine, (_CALM, _THIN), _THIN, _LIKE)
         ),
     )
+    # A sharp mark goes whole where half of it lies on bone; with what is fainter bones join it.
+    white = np.maximum(white, _chosen(fine[:1], (_BOLD, _STARK), _THIN))
     # A black plate is one only without the letters on it.
     clean = smooth(small, cv2.dilate(white, square(5)) > 0)
     gradient_of_clean = gradient_of(clean) if white.any() else gradient
@@ -169,9 +183,13 @@ def _marks(small: np.ndarray, plates: list[np.ndarray], frame: tuple[float, ...]
     ]
     black = _chosen(levels, (_STRONG, _ASTRIDE))
     # A plate is constant; a black one hides what was there, and hardly stands out of dark air.
-    levels = [measured(plane, clean, gradient_of_clean, frame, black=True) for plane in plates]
-    levels.append(measured(plates[0], small, gradient, frame, black=True))  # white ones
-    boxes = _chosen(levels, (_BOX, _ROUND))
+    constant, hidden = plates
+    levels = [
+        measured(constant, film, slopes, frame, black=True, inside=True)
+        for film, slopes in ((clean, gradient_of_clean), (small, gradient))  # black, white ones
+    ]
+    box = measured(hidden, clean, gradient_of_clean, frame, black=True)
+    boxes = np.maximum(_chosen(levels, (_PLATE, _ROUND)), _chosen([box], (_BOX, _ROUND)))
     return np.maximum(np.maximum(white, black), boxes)
 
 

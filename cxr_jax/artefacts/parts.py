@@ -97,19 +97,24 @@ def measured(
     *,
     black: bool = False,
     kernel: tuple[int, int] = (3, 3),
+    inside: bool = False,
 ) -> Parts:
     """Measure the parts of `stands_out` that are small enough and near the film's edges.
 
-    `kernel`, rows and columns, is how close what belongs together is.
+    `kernel`, rows and columns, is how close what belongs together is. `inside`: a part ends a
+    pixel outside of what stands out, which is not joined.
     """
     rows, columns = small.shape
     core = stands_out.astype(np.uint8)
-    joined = cv2.dilate(core, np.ones(kernel, np.uint8))
+    joined = core if inside else cv2.dilate(core, np.ones(kernel, np.uint8))
     _, labels, stats, centres = cv2.connectedComponentsWithStats(joined, ltype=cv2.CV_16U)
+    if inside:
+        core, labels = cv2.dilate(core, square(3)), cv2.dilate(labels, square(5))
+        stats += np.array([-2, -2, 4, 4, 0], np.int32)
     x, y = (centres / (columns, rows)).T
     near_edge = np.any(np.stack([x, 1 - x, y, 1 - y], axis=1) <= frame, axis=1)
     side = stats[:, 2:4].max(axis=1) / max(rows, columns)
-    area = np.bincount(labels[stands_out], minlength=len(stats))
+    area = np.bincount(labels[core > 0], minlength=len(stats))
     kept = near_edge & (side <= LONGEST)
     kept[0] = False
     labels = np.where(kept, np.arange(len(kept)), 0).astype(np.uint16)[labels]

@@ -79,11 +79,39 @@ def test_small_print_goes_even_where_the_ground_is_white_on_one_side(body, equal
     assert found[far].mean() < 0.001
 
 
-@pytest.mark.parametrize("plate", [4, 6])
-def test_a_constant_plate_goes_though_half_of_it_is_as_dark_as_the_air_around(body, plate):
+@pytest.mark.parametrize(
+    ("at", "value"), [((455, 85), 230), ((447, 75), 205), ((445, 120), 255)], ids=str
+)
+def test_a_whole_letter_goes_though_its_lower_half_lies_on_what_is_brighter(body, at, value):
+    strokes = np.add([[0, 0], [-3, 32], [20, 34]], at)
+    letter = cv2.polylines(body.copy(), [strokes], False, value, 5)
+    seen = np.abs(letter.astype(int) - body) > 25
+    found = find_artefacts(letter)
+    assert found[seen].mean() > 0.95
+    far = cv2.dilate(seen.astype(np.uint8), np.ones((9, 9), np.uint8)) == 0
+    assert not found[far].any()
+
+
+@pytest.fixture(scope="module")
+def beside_air(body):
+    """A noisy film whose upper right corner is dark."""
     noise = np.random.default_rng(4).integers(2, 8, body.shape, np.uint8)
-    air = np.subtract(*np.mgrid[:SIDE, :SIDE]) < -340  # the upper right corner
-    ground = np.where(air, noise, np.maximum(body, 90) + noise).astype(np.uint8)
+    air = np.subtract(*np.mgrid[:SIDE, :SIDE]) < -340
+    return np.where(air, noise, np.maximum(body, 90) + noise).astype(np.uint8)
+
+
+@pytest.mark.parametrize("equalised", [False, True])
+@pytest.mark.parametrize("radius", [11, 14])
+def test_a_black_disc_goes_though_half_of_it_lies_on_dark_air(beside_air, radius, equalised):
+    disc = cv2.circle(beside_air.copy(), (410, 70), radius, 0, -1, cv2.LINE_AA)
+    cv2.putText(disc, "L", (406, 75), cv2.FONT_HERSHEY_SIMPLEX, 0.45, 255)
+    seen = np.abs(disc.astype(int) - beside_air) > 25
+    assert find_artefacts(clahe(disc) if equalised else disc)[seen].mean() > 0.95
+
+
+@pytest.mark.parametrize("plate", [4, 6])
+def test_a_constant_plate_goes_though_half_of_it_is_as_dark_as_the_air_around(beside_air, plate):
+    ground = beside_air
     burned = write(ground, "AP", (385, 60), plate=plate)
     seen = np.abs(burned.astype(int) - ground) > 25
     assert find_artefacts(burned)[seen].mean() > 0.95
