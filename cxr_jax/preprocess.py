@@ -12,7 +12,7 @@ import dataclasses
 import cv2
 import numpy as np
 
-from cxr_jax.artefacts import FRAME, remove_artefacts
+from cxr_jax.artefacts import fill_artefacts, find_artefacts, remove_artefacts
 from cxr_jax.breast_side import lies_right
 from cxr_jax.clahe import check_settings
 from cxr_jax.host_image import HostImage, check_image
@@ -157,29 +157,33 @@ def stages(image: HostImage, config: PreprocessConfig) -> dict[str, HostImage]:
     Returns:
       name -> image: "original", "cropped", "mirrored" (as it was where there was no need),
       "clahe", "artefacts_removed", "padded", "resized"; without those that are off. After
-      "original" every image has config.bit_depth bits.
+      "original" every image has config.bit_depth bits. Artefacts are looked for on the whole film
+      before CLAHE, and removed after it from what is left of the film.
 
     Raises:
       TypeError, ValueError: image is no HostImage, or the crop leaves nothing of it.
     """
     steps = {"original": image}
     mirrored = is_mirrored(image, config)
-    image = convert_depth(crop(image, **dataclasses.asdict(config.crop)), bits=config.bit_depth)
+    film = convert_depth(image, bits=config.bit_depth)
+
+    def turned(pixels: np.ndarray) -> np.ndarray:
+        return np.fliplr(pixels).copy() if mirrored else pixels
+
+    image = crop(film, **dataclasses.asdict(config.crop))
     steps["cropped"] = image
     if config.mirror_right:
-        image = np.fliplr(image).copy() if mirrored else image
+        image = turned(image)
         steps["mirrored"] = image
     if config.clahe_clip_limit > 0:
         image = clahe(image, clip_limit=config.clahe_clip_limit, tiles=config.clahe_tiles)
         steps["clahe"] = image
     if config.remove_artefacts:
-        image = remove_artefacts(
-            image,
-            kind=config.kind,
-            frame=_frame(config.crop),
-            devices=config.remove_devices,
-            fill=config.artefact_fill,
-        )
+        # Looked for on the whole film, where no mark is cut through and borders are at the edge,
+        # and before CLAHE, which brings anatomy nearer to marks.
+        found = find_artefacts(turned(film), kind=config.kind, devices=config.remove_devices)
+        found = turned(config.crop.cut(turned(found)))
+        image = fill_artefacts(image, found, kind=config.kind, fill=config.artefact_fill)
         steps["artefacts_removed"] = image
     if config.keep_aspect:
         image = pad_to_square(image, side=config.padded_side)
@@ -215,11 +219,3 @@ def is_mirrored(image: HostImage, config: PreprocessConfig) -> bool:
       TypeError, ValueError: image is no HostImage, or the crop leaves nothing of it.
     """
     return config.mirror_right and lies_right(crop(image, **dataclasses.asdict(config.crop)))
-
-
-def _frame(crop: Crop) -> tuple[float, float, float, float]:
-    """Where a whole film's marks lie once it is cropped."""
-    cut = (crop.left, crop.right, crop.top, crop.bottom)
-    width, height = 1 - crop.left - crop.right, 1 - crop.top - crop.bottom
-    left, right, top, bottom = (max(0.0, edge - off) for edge, off in zip(FRAME, cut, strict=True))
-    return left / width, right / width, top / height, bottom / height

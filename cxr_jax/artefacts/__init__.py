@@ -16,6 +16,7 @@ from cxr_jax.artefacts.fill import around_breast, inpaint, smooth
 from cxr_jax.artefacts.film import enlarged
 from cxr_jax.host_image import HostImage, check_image
 from cxr_jax.preprocess_config import FILLS, KINDS
+from cxr_jax.settings import is_a
 
 FRAME = (0.16, 0.16, 0.16, 0.16)
 """Where marks lie on a whole film: this near to its left, right, top, bottom edge (fractions)."""
@@ -45,9 +46,41 @@ def remove_artefacts(
       TypeError, ValueError: kind or fill is another word, or image is no HostImage.
     """
     check_image(image)
+    found = find_artefacts(image, kind=kind, frame=frame, devices=devices)
+    return fill_artefacts(image, found, kind=kind, fill=fill)
+
+
+def fill_artefacts(
+    image: HostImage,
+    found: Bool[np.ndarray, "height width"],
+    *,
+    kind: str = "chest",
+    fill: str = "background",
+) -> HostImage:
+    """Replace what was found by what surrounds it, as `remove_artefacts` does.
+
+    Args:
+      image: uint8 or uint16, any size.
+      found: True where pixels are to be replaced; `find_artefacts`' mask, of this film or of
+        another version of it.
+      kind, fill: see `remove_artefacts`.
+
+    Returns:
+      A new image of the same shape and dtype.
+
+    Raises:
+      TypeError, ValueError: kind or fill is another word, image is no HostImage, or found no mask
+        of its shape.
+    """
+    check_image(image)
+    _check_kind(kind)
     if fill not in FILLS:
         raise ValueError(f"fill must be {' or '.join(FILLS)}, got {fill!r}")
-    found = find_artefacts(image, kind=kind, frame=frame, devices=devices)
+    if not isinstance(found, np.ndarray) or found.dtype.kind != "b":
+        got = getattr(found, "dtype", type(found).__name__)
+        raise TypeError(f"found must be an array of bool, got {got}")
+    if found.shape != image.shape:
+        raise ValueError(f"found must have the image's shape {image.shape}, got {found.shape}")
     if fill == "inpaint":
         return inpaint(image, found)
     return smooth(image, found) if kind == "chest" else around_breast(image, found)
@@ -76,11 +109,13 @@ def find_artefacts(
       True where `remove_artefacts` changes pixels.
 
     Raises:
-      TypeError, ValueError: kind is another word, or image is no HostImage.
+      TypeError, ValueError: kind is another word, frame no four fractions, or image no HostImage.
     """
     check_image(image)
-    if kind not in KINDS:
-        raise ValueError(f"kind must be {' or '.join(KINDS)}, got {kind!r}")
+    _check_kind(kind)
+    numbers = is_a(frame, tuple[float, ...])
+    if not numbers or len(frame) != 4 or not all(0 <= edge <= 1 for edge in frame):
+        raise ValueError(f"frame must be (left, right, top, bottom) in [0, 1], got {frame!r}")
     if kind == "breast":
         return enlarged(outside_breast(image, devices=devices), image.shape)
     borders = enlarged(find_bands(image, kind=kind), image.shape)
@@ -101,3 +136,8 @@ def breast_region(image: HostImage) -> Bool[np.ndarray, "height width"]:
     """
     check_image(image)
     return ~outside_breast(image)
+
+
+def _check_kind(kind: str) -> None:
+    if kind not in KINDS:
+        raise ValueError(f"kind must be {' or '.join(KINDS)}, got {kind!r}")

@@ -1,8 +1,10 @@
+import inspect
+
 import cv2
 import numpy as np
 import pytest
 
-from cxr_jax.artefacts import fill
+from cxr_jax.artefacts import fill, fill_artefacts, find_artefacts
 
 RAMP = np.tile(np.linspace(40, 200, 160).round().astype(np.uint8), (120, 1))
 
@@ -40,3 +42,38 @@ def test_a_flat_fill_is_the_usual_grey_under_the_mask():
     image = np.full((20, 20), 7, np.uint8)
     image[2:4, 2:4] = 255
     assert np.all(fill.flat(image, np.ones_like(image, bool)) == 7)
+
+
+@pytest.mark.parametrize(
+    ("options", "function"),
+    [
+        ({}, fill.smooth),
+        ({"kind": "breast"}, fill.around_breast),
+        ({"fill": "inpaint"}, fill.inpaint),
+    ],
+    ids=str,
+)
+def test_a_mask_is_filled_as_kind_and_fill_say(options, function):
+    mask = box(RAMP.shape, (30, 60), (40, 90))
+    np.testing.assert_array_equal(fill_artefacts(RAMP, mask, **options), function(RAMP, mask))
+
+
+@pytest.mark.parametrize(
+    ("found", "error", "message"),
+    [
+        (np.zeros((8, 9), bool), ValueError, r"image's shape \(9, 9\), got \(8, 9\)"),
+        (np.zeros((9, 9), np.uint8), TypeError, "found must be an array of bool, got uint8"),
+        (None, TypeError, "found must be an array of bool, got NoneType"),
+    ],
+)
+def test_what_is_no_mask_of_the_film_is_refused(found, error, message):
+    with pytest.raises(error, match=message):
+        inspect.unwrap(fill_artefacts)(np.zeros((9, 9), np.uint8), found)
+
+
+@pytest.mark.parametrize(
+    "frame", [(0.1, 0.1, 0.1), (-0.1,) * 4, (float("nan"),) * 4, ("a",) * 4, 0.16, None], ids=str
+)
+def test_a_frame_of_other_than_four_fractions_is_refused(frame):
+    with pytest.raises(ValueError, match=r"frame must be \(left, right, top, bottom\) in \[0, 1\]"):
+        inspect.unwrap(find_artefacts)(np.zeros((9, 9), np.uint8), frame=frame)
