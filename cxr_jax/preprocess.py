@@ -32,7 +32,7 @@ __all__ = [
     "stages",
 ]
 
-VERSION = 9
+VERSION = 10
 """To be raised when the same config comes to make another image: caches are named by it."""
 
 

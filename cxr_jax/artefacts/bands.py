@@ -26,7 +26,8 @@ from cxr_jax.artefacts.lines import (
 _DEEPEST = 0.3  # fraction of the side
 _LAYERS = {"breast": 1, "chest": 3}  # of bands, one behind the other, at most
 _LAYER = 4  # pixels deep, at least, behind another
-_FADES = 2  # pixels over which a band may end
+_FADES = 2.0  # pixels over which a band may end
+_MIXED = 0.5  # and, with one of the image, where one behind it is constant
 _LEAST = 16  # pixels of a strip in which lines are sought
 _SAME, _SHARE = 0.08, 0.8  # this share of a band differs by less from its usual grey at that depth
 _FLAT = 0.015  # or from the grey near by
@@ -68,8 +69,9 @@ def find_bands(
                 continue
             pixel = len(film) / image.shape[turn % 2]  # of the image
             whole = np.rot90(image, turn)[: round(deep / pixel)]
-            hidden = _hidden(depths, turn)
-            strip, whole = _uncovered(film[:deep], *hidden, 1.0), _uncovered(whole, *hidden, pixel)
+            strip = _uncovered(film[:deep], *_hidden(depths, turn, _FADES), 1.0)
+            hidden = _hidden(depths, turn, _MIXED + pixel)
+            whole = _uncovered(whole, *hidden, pixel)
             beyond = _BEYOND[kind] * pixel
             rims = [_add_constant(band[:deep], whole, pixel, jump, hidden[0], beyond=beyond)]
             for scale in _SOFT[kind]:
@@ -92,11 +94,11 @@ def find_bands(
     return found
 
 
-def _hidden(depths: list[np.ndarray], turn: int) -> tuple[np.ndarray, int, int]:
+def _hidden(depths: list[np.ndarray], turn: int, fades: float) -> tuple[np.ndarray, int, int]:
     """How much bands hide of that side's film: of each column's top, and columns on both sides."""
     depth, beside = depths[turn], (depths[turn - 1].max(), depths[(turn + 1) % 4].max())
-    left, right = (math.ceil(deepest + _FADES) if deepest > 0 else 0 for deepest in beside)
-    return np.where(depth > 0, depth + _FADES, 0), left, right
+    left, right = (math.ceil(deepest + fades) if deepest > 0 else 0 for deepest in beside)
+    return np.where(depth > 0, depth + fades, 0), left, right
 
 
 def _uncovered(

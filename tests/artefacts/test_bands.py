@@ -85,11 +85,11 @@ def test_dark_air_that_ends_at_a_straight_flank_is_none_on_a_chest_film():
     assert not find_bands(image, kind="chest").any()
 
 
-def border_on_air(depth):
+def border_on_air(depth, side=512):
     """A constant border that hardly stands out of noisy air: it shows by being constant."""
-    air = np.random.default_rng(3).integers(20, 30, (512, 512), np.uint8)
-    row = np.arange(512)[:, None]
-    return np.where(row < depth, np.uint8(25), np.where(row < 150, air, film((512, 512))))
+    air = np.random.default_rng(3).integers(20, 30, (side, side), np.uint8)
+    row = np.arange(side)[:, None]
+    return np.where(row < depth, np.uint8(25), np.where(row < 0.3 * side, air, film((side, side))))
 
 
 @pytest.mark.parametrize("turn", range(4))
@@ -98,6 +98,15 @@ def test_a_border_behind_an_edge_is_found(turn):
     found = np.rot90(find_bands(np.rot90(image, turn), kind="chest"), -turn)
     assert found[:39].mean() > 0.99
     assert not found[43:].any()
+
+
+@pytest.mark.parametrize("turn", range(4))
+def test_a_thin_border_behind_an_edge_is_found_where_the_film_is_large(turn):
+    shape = (1024, 1024)  # twice the size of the copy, on which the border is five pixels deep
+    image = np.where(band(shape, 30, 0.01), np.uint8(255), border_on_air(40, 1024))
+    found = np.rot90(find_bands(np.rot90(image, turn), kind="chest"), -turn)
+    assert found[:20].mean() > 0.99
+    assert not found[23:].any()
 
 
 def test_what_is_written_across_a_bands_rim_does_not_hide_it():
