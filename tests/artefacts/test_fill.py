@@ -51,7 +51,7 @@ def test_a_flat_fill_is_the_usual_grey_under_the_mask():
         ({"kind": "breast"}, fill.around_breast),
         ({"fill": "inpaint"}, fill.inpaint),
     ],
-    ids=str,
+    ids=["chest", "breast", "inpaint"],
 )
 def test_a_mask_is_filled_as_kind_and_fill_say(options, function):
     mask = box(RAMP.shape, (30, 60), (40, 90))
