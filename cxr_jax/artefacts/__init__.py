@@ -43,7 +43,7 @@ def remove_artefacts(
       A new image of the same shape and dtype; equal to `image` but where `find_artefacts` is True.
 
     Raises:
-      TypeError, ValueError: kind or fill is another word, or image is no HostImage.
+      TypeError, ValueError: as `find_artefacts` and `fill_artefacts` raise.
     """
     check_image(image)
     found = find_artefacts(image, kind=kind, frame=frame, devices=devices)

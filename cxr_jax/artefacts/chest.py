@@ -165,14 +165,15 @@ def _marks(small: np.ndarray, plates: list[np.ndarray], frame: tuple[float, ...]
     fine = [
         measured(height > level, height, gradient, frame, kernel=(1, 3)) for level in _FINE_LEVELS
     ]
-    white = np.maximum(
-        _chosen(levels, _WHITE),
-        np.maximum(
-            _chosen(fine, (_PRINT,), _LETTER, 0.0), _chosen(fine, (_CALM, _THIN), _THIN, _LIKE)
-        ),
+    white = np.maximum.reduce(
+        [
+            _chosen(levels, _WHITE),
+            _chosen(fine, (_PRINT,), _LETTER, 0.0),
+            _chosen(fine, (_CALM, _THIN), _THIN, _LIKE),
+            # A sharp mark goes whole where half of it lies on bone; fainter, bones join it.
+            _chosen(fine[:1], (_BOLD, _STARK), _THIN),
+        ]
     )
-    # A sharp mark goes whole where half of it lies on bone; with what is fainter bones join it.
-    white = np.maximum(white, _chosen(fine[:1], (_BOLD, _STARK), _THIN))
     # A black plate is one only without the letters on it.
     clean = smooth(small, cv2.dilate(white, square(5)) > 0)
     gradient_of_clean = gradient_of(clean) if white.any() else gradient
@@ -189,8 +190,8 @@ def _marks(small: np.ndarray, plates: list[np.ndarray], frame: tuple[float, ...]
         for film, slopes in ((clean, gradient_of_clean), (small, gradient))  # black, white ones
     ]
     box = measured(hidden, clean, gradient_of_clean, frame, black=True)
-    boxes = np.maximum(_chosen(levels, (_PLATE, _ROUND)), _chosen([box], (_BOX, _ROUND)))
-    return np.maximum(np.maximum(white, black), boxes)
+    boxes = (_chosen(levels, (_PLATE, _ROUND)), _chosen([box], (_BOX, _ROUND)))
+    return np.maximum.reduce([white, black, *boxes])
 
 
 def _chosen(

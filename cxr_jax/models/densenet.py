@@ -79,7 +79,7 @@ class DenseNetConfig:
         channels = self.stem_features
         for i, size in enumerate(self.block_sizes[:-1], start=1):
             grown = channels + size * self.growth_rate
-            channels = int(grown * self.compression)
+            channels = self.compressed(grown)
             if not channels:
                 raise ValueError(
                     f"compression = {self.compression} leaves none of the {grown} channels behind "
@@ -111,6 +111,10 @@ class DenseNetConfig:
     def smallest_image(self) -> int:
         """Side in pixels: below it the last map would be empty."""
         return 4 * (2 ** (len(self.block_sizes) - 1) - 1) + 1
+
+    def compressed(self, channels: int) -> int:
+        """How many of so many channels a transition keeps."""
+        return int(channels * self.compression)
 
     def module(self) -> nn.Module:
         """The network."""
@@ -221,7 +225,7 @@ class Transition(nn.Module):
         Float[Array, "batch half_height half_width kept"],
     ]:
         """Return the map behind norm and ReLU too."""
-        kept = int(x.shape[-1] * self.config.compression)
+        kept = self.config.compressed(x.shape[-1])
         x = nn.relu(BatchNorm(name="norm")(x, batch))
         # Pooled before the convolution, which commutes with it, at a quarter of the work.
         pooled = nn.avg_pool(x, (2, 2), (2, 2))
